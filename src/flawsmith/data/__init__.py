@@ -1,0 +1,1 @@
+"""Defect data sets: schema, records, label maps, formats, checks, folds, tiles, the simulator."""

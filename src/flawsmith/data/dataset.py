@@ -1,0 +1,288 @@
+"""A defect data set on disk: ``dataset.toml``, ``metadata.jsonl``, images, masks, backgrounds.
+
+The folder is also a Hugging Face "imagefolder"; nothing but standard files is in it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from flawsmith.config import StrictModel, validate
+from flawsmith.data.images import (
+    ImageArray,
+    LabelArray,
+    encode_png,
+    read_image,
+    read_index_mask,
+    write_index_mask,
+)
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.storage import sync_folder, write_bytes, write_text
+
+METADATA_FILE = "metadata.jsonl"
+
+
+class ImageRecord(StrictModel):
+    """One line of ``metadata.jsonl``. Paths are relative to the data set's folder.
+
+    Attributes:
+        mask_file_name: index PNG, or None for an image without any labelled pixel.
+        labels: names of the defects in the image; empty for a good image.
+        part: the physical piece; all its views share a fold.
+        fold: None before ``data split``.
+        parents: file names of the real images whose mask, style or background was used.
+        excluded: why the image is neither trained on nor tested, or None.
+        original: where the importer found it, relative to the imported folder.
+        instances: COCO instances where the origin had them: label, RLE, box.
+    """
+
+    file_name: str
+    mask_file_name: str | None = None
+    background_file_name: str | None = None
+    labels: list[str] = []
+    part: str
+    view: str = ""
+    fold: int | None = Field(default=None, ge=0)
+    source: Literal["real", "synthetic"] = "real"
+    parents: list[str] = []
+    system: str | None = None
+    run: str | None = None
+    seed: int | None = None
+    mask_source: Literal["annotation", "conditioning", "joint", "difference", "pseudo"] = (
+        "annotation"
+    )
+    sha256: str
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    excluded: str | None = None
+    original: str | None = None
+    instances: list[dict[str, Any]] = []
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the image shows no defect."""
+        return not self.labels
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What is where in one image.
+
+    Attributes:
+        defects: H x W uint8: 0 = none, k = k-th defect, 255 = ignore.
+        backgrounds: H x W uint8: index of the background, also under a defect.
+    """
+
+    defects: LabelArray
+    backgrounds: LabelArray
+
+
+class DefectDataset:
+    """Read access to a defect data set. Images are decoded on demand, never all at once."""
+
+    def __init__(self, root: Path, schema: Schema, records: Sequence[ImageRecord]) -> None:
+        self.root = root
+        self.schema = schema
+        self.records = list(records)
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Open a data set's folder.
+
+        Raises:
+            FlawsmithError: if there is none, or a line of its metadata is wrong (with the line).
+        """
+        root = Path(root)
+        schema = Schema.load(root)
+        return cls(root, schema, list(read_metadata(root / METADATA_FILE)))
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[ImageRecord]:
+        return iter(self.records)
+
+    def image(self, record: ImageRecord) -> ImageArray:
+        """Return the pixels as stored: H x W or H x W x 3, uint8 or uint16."""
+        return read_image(self.path(record.file_name))
+
+    def label_map(self, record: ImageRecord) -> LabelMap:
+        """Return the label map; an image without a mask has no defect and background 0."""
+        shape = (record.height, record.width)
+        maps = []
+        highest = (self.schema.num_defects, self.schema.num_backgrounds - 1)
+        for name, limit in zip(
+            (record.mask_file_name, record.background_file_name), highest, strict=True
+        ):
+            indices = read_index_mask(self.path(name)) if name else np.zeros(shape, np.uint8)
+            if indices.shape != shape:
+                raise FlawsmithError(
+                    f"{self.path(name or '')} is {indices.shape[1]} x {indices.shape[0]} pixels, "
+                    f"its image is {record.width} x {record.height}"
+                )
+            wrong = (indices > limit) & (indices != IGNORE)
+            if wrong.any():
+                raise FlawsmithError(
+                    f"{self.path(name or '')} has value {int(indices[wrong][0])}; expected 0 to "
+                    f"{limit} or {IGNORE} (ignore)"
+                )
+            maps.append(indices)
+        return LabelMap(*maps)
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the data set is; a name cannot lead outside the folder."""
+        path = self.root / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise FlawsmithError(f"{self.root / METADATA_FILE}: '{name}' leads out of the data set")
+        return path
+
+    def with_records(self, records: Sequence[ImageRecord]) -> "DefectDataset":
+        """Return the same data set restricted to (or updated with) these records."""
+        return DefectDataset(self.root, self.schema, records)
+
+    def usable(self) -> "DefectDataset":
+        """Return the data set without excluded images."""
+        return self.with_records([r for r in self.records if r.excluded is None])
+
+    def parts(self) -> dict[str, list[ImageRecord]]:
+        """Return the records of each part, parts in order of first appearance."""
+        grouped: dict[str, list[ImageRecord]] = {}
+        for record in self.records:
+            grouped.setdefault(record.part, []).append(record)
+        return grouped
+
+    def save_records(self) -> None:
+        """Write all records back to ``metadata.jsonl``, whole or not at all."""
+        write_metadata(self.root / METADATA_FILE, self.records)
+
+    def fingerprint(self) -> str:
+        """Return a short hash of schema, files, parts and folds, for ledgers and run folders."""
+        digest = hashlib.sha256(self.schema.model_dump_json().encode())
+        for record in sorted(self.records, key=lambda r: r.file_name):
+            line = (record.file_name, record.sha256, record.part, record.fold, record.excluded)
+            digest.update(json.dumps(line).encode())
+        return digest.hexdigest()[:16]
+
+
+class DatasetWriter:
+    """Adds images to a data set one at a time: a line is written after its files are on disk.
+
+    Opening a folder that a killed writer left behind keeps every complete line and drops a torn
+    last one, so the caller goes on from ``len(writer)``.
+    """
+
+    def __init__(self, root: Path, schema: Schema) -> None:
+        self.root = root
+        self.schema = schema
+        for name in ("images", "masks", "backgrounds"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        schema.save(root)
+        path = root / METADATA_FILE
+        self.count = _drop_torn_line(path)
+        self._stream = path.open("a", encoding="utf-8")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(
+        self,
+        name: str,
+        image: ImageArray | Path,
+        label_map: LabelMap,
+        **fields: Any,  # noqa: ANN401 - the remaining fields of ImageRecord
+    ) -> ImageRecord:
+        """Write one image, its masks and its line.
+
+        Args:
+            name: file name without folder; a path in ``image`` keeps its own suffix and bytes,
+                pixels are written as PNG.
+            image: pixels, or a file to copy byte for byte.
+            label_map: an all-zero mask (or background) is not written.
+            fields: further fields of `ImageRecord`, at least ``part``.
+        """
+        suffix = image.suffix.lower() if isinstance(image, Path) else ".png"
+        data = image.read_bytes() if isinstance(image, Path) else encode_png(image)
+        file_name = f"images/{name}{suffix}"
+        write_bytes(self.root / file_name, data)
+        palette = self.schema.palette()
+        mask_name = self._write_indices("masks", name, label_map.defects, palette)
+        background_palette = [v for i in range(256) for v in (i, i, i)]
+        background_name = self._write_indices(
+            "backgrounds", name, label_map.backgrounds, background_palette
+        )
+        height, width = label_map.defects.shape
+        present = np.unique(label_map.defects)
+        names = [d.name for d in self.schema.defects if d.id in present]
+        fields.setdefault("labels", names)
+        record = ImageRecord(
+            file_name=file_name,
+            mask_file_name=mask_name,
+            background_file_name=background_name,
+            sha256=hashlib.sha256(data).hexdigest(),
+            height=height,
+            width=width,
+            **fields,
+        )
+        self._stream.write(record.model_dump_json() + "\n")
+        self._stream.flush()
+        self.count += 1
+        return record
+
+    def _write_indices(
+        self, folder: str, name: str, indices: LabelArray, palette: list[int]
+    ) -> str | None:
+        if not indices.any():
+            return None
+        write_index_mask(self.root / folder / f"{name}.png", indices, palette)
+        return f"{folder}/{name}.png"
+
+    def close(self) -> None:
+        """Flush everything to disk."""
+        if not self._stream.closed:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            sync_folder(self.root)
+
+
+def read_metadata(path: Path) -> Iterator[ImageRecord]:
+    """Yield the records of ``metadata.jsonl``."""
+    if not path.is_file():
+        raise FlawsmithError(f"there is no {path}; import the data set again")
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise FlawsmithError(f"{path}, line {number} is not JSON: {error}") from None
+            yield validate(ImageRecord, values, source=f"{path}, line {number}")
+
+
+def write_metadata(path: Path, records: Sequence[ImageRecord]) -> None:
+    """Write ``metadata.jsonl``, whole or not at all."""
+    write_text(path, "".join(record.model_dump_json() + "\n" for record in records))
+
+
+def _drop_torn_line(path: Path) -> int:
+    """Cut a last line without its newline, which a kill can leave; return the number of lines."""
+    if not path.exists():
+        return 0
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) != len(data):
+        write_bytes(path, whole)
+    return whole.count(b"\n")

@@ -1,0 +1,170 @@
+"""Reading and writing image files: 8 or 16 bit, grey or RGB, nothing stretched silently."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.storage import write_bytes
+
+ImageArray = NDArray[np.uint8] | NDArray[np.uint16]
+"""H x W (grey) or H x W x 3 (RGB)."""
+
+LabelArray = NDArray[np.uint8]
+"""H x W indices: 0 = no defect, k = k-th defect, 255 = ignore."""
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 1 << 28  # 268 million pixels: a 5400 x 49,000 strip; more is taken for a bomb
+
+# The limit above is ours and is checked before any pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def is_image_file(path: Path) -> bool:
+    """Tell whether the name looks like an image; macOS ``._*`` files and hidden files do not."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) after EXIF rotation, without decoding the pixels."""
+    with _open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (width, height) if turned else (height, width)
+
+
+def read_image(path: Path) -> ImageArray:
+    """Return the pixels as stored: uint8 or uint16, H x W or H x W x 3 (RGB), EXIF-rotated.
+
+    Palette images are expanded to their colours and an alpha channel is dropped.
+
+    Raises:
+        FlawsmithError: if the file is missing, truncated, too large or no supported image.
+    """
+    with _open(path) as image:
+        try:
+            if image.mode in ("1", "L"):
+                return np.asarray(ImageOps.exif_transpose(image).convert("L"))
+            if image.mode in ("I;16", "I;16B", "I;16L"):
+                return np.asarray(image).astype(np.uint16)
+            if image.mode in ("LA", "La"):
+                return np.asarray(image.convert("L"))
+            sixteen_bit_colour = _bits_of_colour(path, image) == 16
+            if image.mode in ("RGB", "P", "RGBA", "CMYK", "YCbCr") and not sixteen_bit_colour:
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            image.load()  # notices truncation, which OpenCV does not
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise FlawsmithError(f"{path} is damaged or truncated: {error}") from None
+        mode = image.mode
+    return _read_with_opencv(path, mode)
+
+
+def _bits_of_colour(path: Path, image: Image.Image) -> int:
+    """Return 16 for 48-bit PNG and TIFF, which Pillow would reduce to 8 bits a channel."""
+    if image.format == "PNG":
+        with path.open("rb") as stream:
+            header = stream.read(26)
+        return 16 if header[24] == 16 else 8
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+        return max(bits) if isinstance(bits, tuple) else int(bits)
+    return 8
+
+
+def _read_with_opencv(path: Path, mode: str) -> ImageArray:
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        kind = "unreadable" if pixels is None else f"of type {pixels.dtype}"
+        raise FlawsmithError(
+            f"{path}: {kind} (mode {mode}); expected 8 or 16-bit grey or RGB, convert it first"
+        )
+    return cast(ImageArray, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels)
+
+
+def read_index_mask(path: Path) -> LabelArray:
+    """Return the indices of an 8-bit grey or palette PNG, H x W uint8.
+
+    Raises:
+        FlawsmithError: if the file is damaged or has colours instead of indices.
+    """
+    with _open(path) as image:
+        if image.mode not in ("L", "P", "1"):
+            raise FlawsmithError(
+                f"{path} is a {image.mode} image; a mask must be an 8-bit index (palette) or "
+                "grey PNG with one class number per pixel"
+            )
+        try:
+            return np.asarray(image.convert("L") if image.mode == "1" else image).copy()
+        except (OSError, ValueError, SyntaxError) as error:
+            raise FlawsmithError(f"{path} is damaged or truncated: {error}") from None
+
+
+def write_index_mask(path: Path, indices: LabelArray, palette: list[int]) -> None:
+    """Write H x W indices as an 8-bit palette PNG."""
+    image = Image.fromarray(np.ascontiguousarray(indices, dtype=np.uint8), mode="P")
+    image.putpalette(palette)
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", compress_level=1)
+    write_bytes(path, stream.getvalue())
+
+
+def encode_png(pixels: ImageArray) -> bytes:
+    """Return 8 or 16-bit grey or RGB pixels as PNG."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    done, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise FlawsmithError(f"cannot encode an image of {pixels.dtype} {pixels.shape} as PNG")
+    return bytes(data)
+
+
+def write_image(path: Path, pixels: ImageArray) -> None:
+    """Write a PNG, whole or not at all."""
+    write_bytes(path, encode_png(pixels))
+
+
+def to_unit(pixels: ImageArray, schema: Schema) -> NDArray[np.float32]:
+    """Return float32 H x W x C in [0, 1]: black level to 0, white level to 1, clipped.
+
+    C is the schema's number of channels: grey is repeated, RGB is averaged by luminance.
+    """
+    if pixels.ndim == 2 and schema.channels == 3:
+        pixels = cast(ImageArray, np.repeat(pixels[..., None], 3, axis=2))
+    elif pixels.ndim == 3 and schema.channels == 1:
+        pixels = cast(ImageArray, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    span = schema.white_level - schema.black_level
+    unit = (pixels.astype(np.float32) - schema.black_level) / span
+    return np.clip(unit.reshape(*unit.shape[:2], schema.channels), 0.0, 1.0)
+
+
+def from_unit(unit: NDArray[np.float32], schema: Schema) -> ImageArray:
+    """Return H x W x C values in [0, 1] as pixels of the schema's depth: inverse of `to_unit`."""
+    span = schema.white_level - schema.black_level
+    values = np.rint(np.clip(unit, 0.0, 1.0) * span + schema.black_level)
+    values = values[..., 0] if schema.channels == 1 else values
+    return values.astype(np.uint8) if schema.bit_depth == 8 else values.astype(np.uint16)
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(path)
+    except FileNotFoundError:
+        raise FlawsmithError(f"there is no image {path}") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise FlawsmithError(f"{path} is not a readable image: {error}") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise FlawsmithError(
+            f"{path} claims {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
+        )
+    if getattr(image, "n_frames", 1) > 1:
+        raise FlawsmithError(f"{path} has {image.n_frames} pages; split it into one file a page")  # type: ignore[attr-defined]
+    return image

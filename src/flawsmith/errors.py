@@ -1,0 +1,9 @@
+"""The one exception that a user is meant to read."""
+
+
+class FlawsmithError(Exception):
+    """A wrong input or setting, told in the user's words.
+
+    The message says what was given, what was expected and what to do. The command line prints it
+    without a traceback and ends with status 2.
+    """

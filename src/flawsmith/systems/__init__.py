@@ -1,0 +1,1 @@
+"""Training procedures, one file per paper, filed in `SYSTEMS`."""
