@@ -1,0 +1,1 @@
+"""Everything that runs on the line; nothing here imports torch."""

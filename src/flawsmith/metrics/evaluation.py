@@ -1,0 +1,136 @@
+"""What a test of an inspection model found, as plain data (``evaluation.json`` of a run)."""
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from flawsmith.config import StrictModel, validate
+from flawsmith.errors import FlawsmithError
+from flawsmith.inspection.thresholds import Thresholds
+from flawsmith.storage import write_text
+
+EVALUATION_FILE = "evaluation.json"
+
+
+class Interval(StrictModel):
+    """A 95 % interval, from a bootstrap over parts where nothing else is said."""
+
+    low: float
+    high: float
+
+
+class Rate(StrictModel):
+    """A count out of a total with its exact (Clopper-Pearson) 95 % interval."""
+
+    count: int
+    total: int
+    low: float
+    high: float
+
+
+class ClassResult(StrictModel):
+    """Figures of one defect class; None where the class is absent from the test parts.
+
+    Attributes:
+        parts: defective test parts of this class; below ten its figures only describe.
+        iou: pooled over all test pixels, tp / (tp + fp + fn); 255 pixels are left out.
+        average_precision: of the pixel scores, free of any threshold.
+        defect_recall: regions found with the right class and IoU >= 0.5, of all real regions.
+        recall_curve: recall, rising, at the points of the precision-recall curve.
+        precision_curve: precision at these points.
+    """
+
+    name: str
+    parts: int
+    images: int
+    regions: int
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    iou: float | None
+    iou_interval: Interval | None
+    average_precision: float | None
+    defect_recall: Rate | None
+    recall_curve: list[float]
+    precision_curve: list[float]
+
+
+class PartResult(StrictModel):
+    """The verdict on one part.
+
+    Attributes:
+        score: highest region score over all its views, 0 to 1.
+        reason: why it failed ("crack in images/a.png, score 0.91"), empty for PASS.
+        views: file names of its tested images.
+        worst_view: the view with the highest score.
+        counts: class name -> [true positive, false positive, false negative] pixels.
+        false_regions: predicted regions that overlap no labelled defect.
+    """
+
+    part: str
+    labels: list[str]
+    verdict: Literal["PASS", "FAIL"]
+    score: float
+    reason: str
+    views: list[str]
+    worst_view: str
+    counts: dict[str, list[int]]
+    false_regions: int
+
+
+class Evaluation(StrictModel):
+    """Everything that a test of one inspection model found, on real images only.
+
+    Attributes:
+        arm: name of the training mix: real, dbs_gan, copy_paste, or machine_vision.
+        model: network or method ("fc_hardnet70", "machine_vision").
+        composition: class -> training images, by source: {"real": {...}, "synthetic": {...}}.
+        escape: defective parts passed of defective parts seen.
+        overkill: good parts failed of good parts seen.
+        part_auroc: area under the ROC curve of the part scores.
+        predictions: test image -> its predicted index mask, relative to the run folder.
+    """
+
+    arm: str
+    model: str
+    data: str
+    data_fingerprint: str
+    simulated: bool
+    fold: int
+    composition: dict[str, dict[str, int]]
+    thresholds: Thresholds
+    classes: list[ClassResult]
+    macro_iou: float | None
+    macro_iou_interval: Interval | None
+    pixel_accuracy: float
+    escape: Rate | None
+    overkill: Rate | None
+    false_regions_per_good_part: float | None
+    part_auroc: float | None
+    part_average_precision: float | None
+    parts: list[PartResult]
+    predictions: dict[str, str]
+    images: int
+    seconds_per_image: float
+
+    def save(self, run: Path) -> None:
+        """Write ``evaluation.json`` into the run's folder."""
+        write_text(run / EVALUATION_FILE, self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, run: Path) -> Self:
+        """Read ``evaluation.json`` of a run.
+
+        Raises:
+            FlawsmithError: if the run has not been tested.
+        """
+        path = run / EVALUATION_FILE
+        if not path.is_file():
+            raise FlawsmithError(
+                f"{run} has no {EVALUATION_FILE}; make it with: flawsmith model test {run}"
+            )
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise FlawsmithError(f"{path} is not JSON: {error}") from None
+        return validate(cls, values, source=str(path))
