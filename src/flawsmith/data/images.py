@@ -34,7 +34,7 @@ def is_image_file(path: Path) -> bool:
 
 def image_size(path: Path) -> tuple[int, int]:
     """Return (height, width) after EXIF rotation, without decoding the pixels."""
-    with _open(path) as image:
+    with open_image(path) as image:
         width, height = image.size
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
@@ -48,7 +48,7 @@ def read_image(path: Path) -> ImageArray:
     Raises:
         FlawsmithError: if the file is missing, truncated, too large or no supported image.
     """
-    with _open(path) as image:
+    with open_image(path) as image:
         try:
             if image.mode in ("1", "L"):
                 return np.asarray(ImageOps.exif_transpose(image).convert("L"))
@@ -95,7 +95,7 @@ def read_index_mask(path: Path) -> LabelArray:
     Raises:
         FlawsmithError: if the file is damaged or has colours instead of indices.
     """
-    with _open(path) as image:
+    with open_image(path) as image:
         if image.mode not in ("L", "P", "1"):
             raise FlawsmithError(
                 f"{path} is a {image.mode} image; a mask must be an 8-bit index (palette) or "
@@ -152,7 +152,12 @@ def from_unit(unit: NDArray[np.float32], schema: Schema) -> ImageArray:
     return values.astype(np.uint8) if schema.bit_depth == 8 else values.astype(np.uint16)
 
 
-def _open(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
+    """Open an image file without decoding its pixels.
+
+    Raises:
+        FlawsmithError: if the file is missing, no image, too large or has several pages.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
