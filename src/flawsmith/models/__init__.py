@@ -1,0 +1,72 @@
+"""Networks, and the published variants of them by name. They know nothing of training."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
+from flawsmith.models.fc_hardnet import FcHarDNet
+from flawsmith.models.patch_gan import PatchGan
+from flawsmith.registry import Registry
+
+NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
+
+
+@NETWORKS.register("dbs_gan_branch")
+def dbs_gan_branch(*, in_channels: int = 1, out_channels: int = 1) -> DbsGanBranch:
+    """Return one label branch as wide as printed (Ku and Pahk, Table 1)."""
+    return DbsGanBranch(in_channels=in_channels, out_channels=out_channels, base_channels=64)
+
+
+@NETWORKS.register("dbs_gan_combiner")
+def dbs_gan_combiner(*, image_channels: int = 1) -> DbsGanCombiner:
+    """Return the combiner as wide as printed (Ku and Pahk, Table 2)."""
+    return DbsGanCombiner(image_channels=image_channels, base_channels=64)
+
+
+@NETWORKS.register("dbs_gan")
+def dbs_gan(
+    *, num_defects: int = 6, num_backgrounds: int = 2, image_channels: int = 1
+) -> DbsGanGenerator:
+    """Return the generator as wide as printed: 31.70 M parameters (Ku and Pahk, Tables 1, 2)."""
+    return DbsGanGenerator(
+        num_defects=num_defects,
+        num_backgrounds=num_backgrounds,
+        image_channels=image_channels,
+        branch_channels=64,
+        combiner_channels=64,
+    )
+
+
+@NETWORKS.register("dbs_gan_compact36")
+def dbs_gan_compact36(
+    *, num_defects: int = 6, num_backgrounds: int = 2, image_channels: int = 1
+) -> DbsGanGenerator:
+    """Return the generator at the reported file size, not the tables' widths: 38.3 MiB (D4)."""
+    return DbsGanGenerator(
+        num_defects=num_defects,
+        num_backgrounds=num_backgrounds,
+        image_channels=image_channels,
+        branch_channels=36,
+        combiner_channels=36,
+    )
+
+
+@NETWORKS.register("patch_gan70")
+def patch_gan70(*, in_channels: int = 3) -> PatchGan:
+    """Return the 70 x 70 PatchGAN of pix2pix and CycleGAN (Isola et al. 2017, section 6.1)."""
+    return PatchGan(in_channels=in_channels, base_channels=64, num_layers=3, norm="instance")
+
+
+@NETWORKS.register("fc_hardnet70")
+def fc_hardnet70(*, in_channels: int = 3, num_classes: int = 19) -> FcHarDNet:
+    """Return FC-HarDNet-70 (Chao et al. 2019; widths of the authors' published network)."""
+    return FcHarDNet(
+        in_channels=in_channels,
+        num_classes=num_classes,
+        stem_channels=(16, 24, 32, 48),
+        transition_channels=(64, 96, 160, 224, 320),
+        growth=(10, 16, 18, 24, 32),
+        num_layers=(4, 4, 8, 8, 8),
+        multiplier=1.7,
+    )

@@ -1,0 +1,76 @@
+"""What every registered network must do; a new one fails here until it has an entry below."""
+
+import pytest
+import torch
+from safetensors.torch import load, save
+
+from flawsmith.models import NETWORKS
+from flawsmith.nn.cost import parameter_count
+
+SIZE = 64
+
+
+def labels(highest: int) -> torch.Tensor:
+    return torch.arange(2 * SIZE * SIZE).reshape(2, SIZE, SIZE) // 37 % (highest + 1)
+
+
+def image(channels: int) -> torch.Tensor:
+    return torch.rand(2, channels, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+# name: (inputs, shape of each output, parameters as published)
+NETWORK_FACTS = {
+    "dbs_gan": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 31_700_035),
+    "dbs_gan_branch": ((image(1),), [(2, 1, 64, 64)], 7_523_969),
+    "dbs_gan_combiner": ((image(1), image(1).flip(3)), [(2, 1, 64, 64)], 16_652_097),
+    "dbs_gan_compact36": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 10_033_383),
+    "fc_hardnet70": ((image(3),), [(2, 19, 64, 64)], 4_119_257),
+    "patch_gan70": ((image(3),), [(2, 1, 6, 6)], 2_764_737),
+}
+
+
+def outputs(network, inputs):
+    result = network(*inputs)
+    return [result] if isinstance(result, torch.Tensor) else list(result)
+
+
+@pytest.fixture(params=NETWORKS.names())
+def name(request):
+    return request.param
+
+
+def test_network_has_the_published_count_and_shapes_and_gradients(name):
+    inputs, shapes, parameters = NETWORK_FACTS[name]
+    torch.manual_seed(0)
+    network = NETWORKS.get(name)()
+    assert parameter_count(network) == parameters
+    results = outputs(network, inputs)
+    assert [tuple(r.shape) for r in results] == shapes
+    assert all(torch.isfinite(r).all() for r in results)
+    sum((r * torch.linspace(-1, 1, r.numel()).view_as(r)).sum() for r in results).backward()
+    for parameter_name, parameter in network.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert torch.isfinite(parameter.grad).all(), parameter_name
+        if parameter.ndim > 1:  # instance norm takes the gradient of the bias before it
+            assert parameter.grad.abs().max() > 0, parameter_name
+
+
+def test_weights_survive_safetensors_and_channels_last(name):
+    inputs, _, _ = NETWORK_FACTS[name]
+    torch.manual_seed(0)
+    network = NETWORKS.get(name)().eval()
+    copy = NETWORKS.get(name)().eval()
+    copy.load_state_dict(load(save(network.state_dict())))
+    copy.to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        for expected, result in zip(outputs(network, inputs), outputs(copy, inputs), strict=True):
+            torch.testing.assert_close(result, expected, atol=2e-4, rtol=2e-3)
+
+
+def test_networks_run_in_bfloat16(name):
+    inputs, shapes, _ = NETWORK_FACTS[name]
+    network = NETWORKS.get(name)().eval()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        results = outputs(network, inputs)
+    assert [tuple(r.shape) for r in results] == shapes
+    assert all(torch.isfinite(r).all() for r in results)
