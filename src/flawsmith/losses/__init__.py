@@ -1,0 +1,1 @@
+"""Losses: pure functions of networks' outputs, mean-reduced, in float32."""
