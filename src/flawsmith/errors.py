@@ -7,3 +7,5 @@ class FlawsmithError(Exception):
     The message says what was given, what was expected and what to do. The command line prints it
     without a traceback and ends with status 2.
     """
+
+    exit_status = 2

@@ -8,7 +8,7 @@ import typer
 
 from flawsmith.errors import FlawsmithError
 
-VERBS = ("data",)
+VERBS = ("data", "train", "model", "report")
 """Modules of this package in the order of the help page; each has ``register(app)``."""
 
 
@@ -33,7 +33,7 @@ def main() -> None:
         build_app()()
     except FlawsmithError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("flawsmith"):
             raise

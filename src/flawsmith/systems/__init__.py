@@ -1,1 +1,10 @@
 """Training procedures, one file per paper, filed in `SYSTEMS`."""
+
+from importlib import import_module
+
+from flawsmith.systems.base import SYSTEMS
+
+for _name in ("dbs_gan",):
+    import_module(f"flawsmith.systems.{_name}")
+
+__all__ = ["SYSTEMS"]

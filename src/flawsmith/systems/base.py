@@ -6,12 +6,17 @@ step on a batch, and samples labelled images.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields, replace
-from typing import Self
+from typing import ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flawsmith.data.images import LabelArray
+from flawsmith.data.tiles import Tile
 from flawsmith.registry import Registry
+from flawsmith.training.config import RunConfig
+from flawsmith.training.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,22 @@ class Batch:
         return replace(self, **moved)
 
 
+def stack_tiles(tiles: list[Tile]) -> Batch:
+    """Return tiles as a batch: images from [0, 1] to [-1, 1], channels first."""
+    images = np.stack([tile.image for tile in tiles]).transpose(0, 3, 1, 2)
+    return Batch(
+        images=torch.from_numpy(np.ascontiguousarray(images * np.float32(2) - np.float32(1))),
+        defects=_indices([tile.label_map.defects for tile in tiles]),
+        backgrounds=_indices([tile.label_map.backgrounds for tile in tiles]),
+        labels=torch.tensor([tile.label for tile in tiles]),
+        seeds=torch.tensor([tile.seed for tile in tiles]),
+    )
+
+
+def _indices(maps: list[LabelArray]) -> Tensor:
+    return torch.from_numpy(np.stack(maps)).long()
+
+
 def _names(batch: Batch) -> list[str]:
     return [f.name for f in fields(batch)]
 
@@ -65,6 +86,16 @@ class SampleRequest:
     defects: Tensor
     backgrounds: Tensor
     background_images: Tensor | None = None
+
+    def to(self, device: torch.device) -> Self:
+        """Return the request on ``device``."""
+        images = self.background_images
+        return replace(
+            self,
+            defects=self.defects.to(device),
+            backgrounds=self.backgrounds.to(device),
+            background_images=None if images is None else images.to(device),
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +128,19 @@ def seeded_noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 class System(ABC):
-    """A training procedure that also samples: the base of every synthesizer."""
+    """A training procedure that also samples: the base of every synthesizer.
+
+    Attributes:
+        config_class: its configuration, a `RunConfig` with the system's own tables.
+        size_multiple: height and width must be multiples of it.
+        engine: turns losses into updates; the loop replaces the default.
+    """
+
+    config_class: ClassVar[type[RunConfig]]
+    size_multiple: ClassVar[int]
+
+    def __init__(self) -> None:
+        self.engine = Engine()
 
     @abstractmethod
     def networks(self) -> dict[str, nn.Module]:
@@ -106,6 +149,14 @@ class System(ABC):
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return every optimiser by name."""
+
+    @abstractmethod
+    def averaged(self) -> list[str]:
+        """Return the names of the networks that sample, of which an average may be kept."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Make one training step, as the paper's algorithm says, and return named scalars."""
 
     @abstractmethod
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:

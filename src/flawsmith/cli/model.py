@@ -1,0 +1,148 @@
+"""``flawsmith model``: train and test an inspection model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flawsmith.cli.console import console
+from flawsmith.errors import FlawsmithError
+
+if TYPE_CHECKING:
+    from flawsmith.metrics.evaluation import Evaluation, Rate
+    from flawsmith.systems.segmentation import InspectionModelConfig
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    model = typer.Typer(no_args_is_help=True, help="Train and test an inspection model.")
+    model.command()(train)
+    model.command()(test)
+    app.add_typer(model, name="model")
+
+
+def train(
+    data: Annotated[Path | None, typer.Option(help="Defect data set with folds.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
+    network: Annotated[
+        str, typer.Option(help="fc_hardnet70, or machine_vision for fixed rules.")
+    ] = "fc_hardnet70",
+    preset: Annotated[str, typer.Option(help="tiny, small, stable or paper.")] = "small",
+    synthetic: Annotated[
+        list[Path] | None, typer.Option(help="Synthetic data set to mix in; may be repeated.")
+    ] = None,
+    arm: Annotated[str | None, typer.Option(help="Name of this training mix in reports.")] = None,
+    fold: Annotated[int | None, typer.Option(help="Test fold, left out of training.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, such as training.seed=1.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print configuration and costs; train nothing.")
+    ] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run folder to go on with after a stop or a kill.")
+    ] = None,
+) -> None:
+    """Train an inspection model on real, or real and synthetic, images."""
+    from flawsmith.cli.train import training_hooks
+    from flawsmith.experiment.inspection_model import load_model_config
+    from flawsmith.experiment.runs import next_run
+    from flawsmith.experiment.train_model import configure_model, train_model
+    from flawsmith.training.processes import is_first_process
+
+    if resume is not None:
+        if data or out or settings or synthetic:
+            raise FlawsmithError("--resume goes on as configured; give nothing but the run folder")
+        config, run = load_model_config(resume), resume
+    elif data is None:
+        raise FlawsmithError("flawsmith model train needs --data, or --resume RUN")
+    else:
+        config = configure_model(
+            network, preset, data, fold=fold, synthetic=synthetic or [], arm=arm,
+            overrides=settings or [],
+        )  # fmt: skip
+        run = out or next_run(f"model-{config.arm}")
+    if dry_run:
+        _print_plan(config)
+        return
+    train_model(config, run, training_hooks(), resume=resume is not None)
+    if is_first_process():
+        console.print(f"run folder: {run}\nnext: flawsmith model test {run}")
+
+
+def test(
+    run: Annotated[Path, typer.Argument(help="Run folder of an inspection model.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Another data set with the same classes.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Fold of that data set to test on.")] = None,
+) -> None:
+    """Test an inspection model on the real images of the fold that it has not seen."""
+    from flawsmith.cli.train import training_hooks
+    from flawsmith.experiment.train_model import evaluate_run
+
+    evaluation = evaluate_run(run, training_hooks(), data=data, fold=fold)
+    print_evaluation(evaluation)
+    console.print(f"figures: {run / 'evaluation.json'}\nnext: flawsmith report {run}")
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """Print what a plant asks first, then the figures per class."""
+    from rich.table import Table
+
+    console.print(f"[bold]{evaluation.arm}[/] ({evaluation.model}), fold {evaluation.fold}")
+    console.print(f"defective parts missed: {_rate(evaluation.escape)}")
+    console.print(f"good parts rejected:    {_rate(evaluation.overkill)}")
+    table = Table("class", "parts", "IoU", "95 %", "average precision", "defects found")
+    for result in evaluation.classes:
+        interval = result.iou_interval
+        table.add_row(
+            result.name,
+            str(result.parts),
+            _figure(result.iou),
+            f"{interval.low:.2f} to {interval.high:.2f}" if interval else "-",
+            _figure(result.average_precision),
+            f"{result.defect_recall.count} of {result.defect_recall.total}"
+            if result.defect_recall
+            else "-",
+        )
+    console.print(table)
+    console.print(f"macro IoU over defect classes: {_figure(evaluation.macro_iou)}")
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None:
+        return "no such part in this fold"
+    share = rate.count / rate.total
+    return (
+        f"{rate.count} of {rate.total} ({share:.0%}, 95 % interval {rate.low:.0%} to "
+        f"{rate.high:.0%})"
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _print_plan(config: InspectionModelConfig) -> None:
+    from flawsmith.cli.train import print_costs
+    from flawsmith.config import to_toml
+    from flawsmith.data.tiles import TileSource
+    from flawsmith.experiment.estimate import estimate
+    from flawsmith.experiment.training_data import training_datasets
+    from flawsmith.systems.segmentation import SegmentationTraining
+
+    datasets, _ = training_datasets(config.data)
+    schema = datasets[0].schema
+    source = TileSource(
+        datasets,
+        tile_size=config.training.tile_size,
+        data=config.data,
+        augmentation=config.augmentation,
+        seed=config.training.seed,
+    )
+    console.print(to_toml(config), markup=False)
+    costs = estimate(lambda: SegmentationTraining(config, schema), config, schema)
+    print_costs(costs, source.composition())

@@ -1,0 +1,181 @@
+"""Random training tiles: tile i depends on (seed, i) alone, so any run can go on from any image."""
+
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from flawsmith.config import StrictModel
+from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
+from flawsmith.data.images import to_unit
+from flawsmith.data.schema import IGNORE
+from flawsmith.data.transforms import AugmentationConfig, change_light, cut, draw_view
+from flawsmith.errors import FlawsmithError
+
+GOOD = 0
+CACHE_BYTES = 1 << 30
+
+
+class DataConfig(StrictModel):
+    """Which images a run sees.
+
+    Attributes:
+        path: folder of the defect data set.
+        fold: the test fold, never seen in training; None if the data set has no folds.
+        synthetic: folders of synthetic data sets to mix in.
+        synthetic_share: share of the crops of a class that comes from the synthetic images,
+            for the classes that have any.
+        good_share: share of the crops that is drawn from anywhere in good images.
+        validation_share: share of the training parts kept for inner validation.
+    """
+
+    path: str
+    fold: int | None = 0
+    synthetic: list[str] = []
+    synthetic_share: float = Field(default=0.5, ge=0, le=1)
+    good_share: float = Field(default=0.0, ge=0, lt=1)
+    validation_share: float = Field(default=0.0, ge=0, lt=1)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One training tile.
+
+    Attributes:
+        image: H x W x C float32 in [0, 1].
+        label: the defect that the tile was drawn for, 0 for good.
+        seed: whatever is random in the use of this tile depends on it.
+    """
+
+    image: NDArray[np.float32]
+    label_map: LabelMap
+    label: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """One defect region: which image, and its bounding box (y, x, height, width)."""
+
+    image: int
+    box: tuple[int, int, int, int]
+
+
+class TileSource:
+    """Draws class-balanced, augmented tiles at native scale from the records of a data set.
+
+    Every class is drawn equally often, then one of its sources (real or synthetic, by the
+    configured share), then one of its regions: a rare class is seen as often as a common one.
+    """
+
+    def __init__(
+        self,
+        datasets: list[DefectDataset],
+        *,
+        tile_size: int,
+        data: DataConfig,
+        augmentation: AugmentationConfig,
+        seed: int,
+    ) -> None:
+        self.tile_size = tile_size
+        self.data = data
+        self.augmentation = augmentation
+        self.seed = seed
+        self._items = [(dataset, record) for dataset in datasets for record in dataset.records]
+        self._cache: OrderedDict[int, tuple[NDArray[np.float32], LabelMap]] = OrderedDict()
+        self._cached_bytes = 0
+        self._instances: dict[tuple[int, str], list[_Instance]] = defaultdict(list)
+        self._good: list[int] = []
+        for index, (dataset, record) in enumerate(self._items):
+            self._index(index, dataset, record)
+        self.classes = sorted({label for label, _ in self._instances})
+        if not self.classes:
+            raise FlawsmithError("no training image has a labelled defect; check the masks")
+
+    def _index(self, index: int, dataset: DefectDataset, record: ImageRecord) -> None:
+        if not record.labels:
+            self._good.append(index)
+        if record.mask_file_name is None:
+            return
+        defects = dataset.label_map(record).defects
+        for label in np.unique(defects[(defects > 0) & (defects != IGNORE)]):
+            mask = (defects == label).astype(np.uint8)
+            _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+            for x, y, width, height, _ in stats[1:]:
+                box = (int(y), int(x), int(height), int(width))
+                self._instances[int(label), record.source].append(_Instance(index, box))
+
+    def __getitem__(self, index: int) -> Tile:
+        """Return tile ``index``; there is no last one."""
+        rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
+        label = self._draw_label(rng)
+        image_index, centre = self._draw_place(label, rng)
+        image, label_map = self._load(image_index)
+        view = draw_view(self.augmentation, centre, self.tile_size, rng)
+        tile, labels = cut(image, label_map, view, self.tile_size)
+        tile = change_light(tile, self.augmentation, rng)
+        return Tile(tile, labels, label, int(rng.integers(1 << 62)))
+
+    def _draw_label(self, rng: np.random.Generator) -> int:
+        if self._good and rng.random() < self.data.good_share:
+            return GOOD
+        return int(rng.choice(self.classes))
+
+    def _draw_place(self, label: int, rng: np.random.Generator) -> tuple[int, tuple[float, float]]:
+        """Return an image and the centre of a tile in it that shows a region of ``label``."""
+        half = self.tile_size / 2
+        if label == GOOD:
+            index = int(rng.choice(self._good))
+            record = self._items[index][1]
+            box = (0, 0, record.height, record.width)
+        else:
+            instances = self._draw_source(label, rng)
+            instance = instances[int(rng.integers(len(instances)))]
+            index, box = instance.image, instance.box
+            record = self._items[index][1]
+        y, x = box[0] + rng.random() * box[2], box[1] + rng.random() * box[3]
+        reach = 0.6 * half  # the drawn point of the region stays well inside the tile
+        y, x = y + rng.uniform(-reach, reach), x + rng.uniform(-reach, reach)
+        return index, (_inside(y, half, record.height), _inside(x, half, record.width))
+
+    def _draw_source(self, label: int, rng: np.random.Generator) -> list[_Instance]:
+        real = self._instances.get((label, "real"), [])
+        synthetic = self._instances.get((label, "synthetic"), [])
+        if not real or not synthetic:
+            return real or synthetic
+        return synthetic if rng.random() < self.data.synthetic_share else real
+
+    def _load(self, index: int) -> tuple[NDArray[np.float32], LabelMap]:
+        """Return image and label map, from a cache bounded in bytes."""
+        if index in self._cache:
+            self._cache.move_to_end(index)
+            return self._cache[index]
+        dataset, record = self._items[index]
+        entry = to_unit(dataset.image(record), dataset.schema), dataset.label_map(record)
+        self._cache[index] = entry
+        self._cached_bytes += _bytes(entry)
+        while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+            self._cached_bytes -= _bytes(self._cache.popitem(last=False)[1])
+        return entry
+
+    def composition(self) -> dict[str, dict[str, int]]:
+        """Return source -> class -> number of images that show it (good ones as "good")."""
+        counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for _, record in self._items:
+            for label in record.labels or ["good"]:
+                counts[record.source][label] += 1
+        return {source: dict(sorted(classes.items())) for source, classes in counts.items()}
+
+
+def _inside(value: float, half: float, size: int) -> float:
+    """Return a tile centre that keeps the tile within the image where the image is large enough."""
+    low, high = half - 0.5, size - half - 0.5
+    return (size - 1) / 2 if low > high else float(np.rint(min(max(value, low), high) - low) + low)
+
+
+def _bytes(entry: tuple[NDArray[np.float32], LabelMap]) -> int:
+    image, labels = entry
+    return image.nbytes + labels.defects.nbytes + labels.backgrounds.nbytes

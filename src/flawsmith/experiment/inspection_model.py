@@ -1,0 +1,116 @@
+"""A trained inspection model on whole images: network, schema, thresholds, tiles."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flawsmith.config import load_toml, to_toml, validate
+from flawsmith.data.images import ImageArray, to_unit
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.inspection.machine_vision import MachineVision
+from flawsmith.inspection.thresholds import Thresholds
+from flawsmith.inspection.tiling import predict_tiled
+from flawsmith.storage import write_text
+from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
+from flawsmith.training import checkpoint as ckpt
+from flawsmith.training.config import saved_values
+from flawsmith.training.loop import BEST
+from flawsmith.training.precision import Precision, keep_freed_memory
+
+THRESHOLDS_FILE = "thresholds.toml"
+MACHINE_VISION_FILE = "machine_vision.toml"
+Predict = Callable[[ImageArray], NDArray[np.float32]]
+
+
+@dataclass
+class InspectionModel:
+    """Gives (1 + D) x H x W class scores in [0, 1] for an image of any size."""
+
+    training: SegmentationTraining
+    schema: Schema
+    tile_size: int
+    overlap: int
+    batch_size: int = 16
+
+    @torch.inference_mode()
+    def predict(self, image: ImageArray) -> NDArray[np.float32]:
+        """Return the scores of a whole image from overlapping tiles."""
+        self.training.segmenter.eval()
+        unit = to_unit(image, self.schema) * np.float32(2) - np.float32(1)
+        scores = predict_tiled(
+            cast(ImageArray, unit), self._predict_batch, self.tile_size, self.overlap,
+            self.batch_size,
+        )  # fmt: skip
+        return scores
+
+    def _predict_batch(self, tiles: ImageArray) -> NDArray[np.float32]:
+        engine = self.training.engine
+        batch = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)))
+        batch = batch.to(engine.device, memory_format=engine.precision.memory_format)
+        with engine.precision.autocast(engine.device):
+            logits = self.training.segmenter(batch)
+        scores: NDArray[np.float32] = logits.float().softmax(dim=1).cpu().numpy()
+        return scores
+
+    @classmethod
+    def load(cls, run: Path) -> Self:
+        """Load the best weights of a run (by inner validation), else those of its last checkpoint.
+
+        Raises:
+            FlawsmithError: if the folder is no inspection model's run or holds no weights.
+        """
+        keep_freed_memory()
+        config = load_model_config(run)
+        schema = Schema.load(run)
+        found = ckpt.checkpoints(run)
+        if not found:
+            raise FlawsmithError(
+                f"{run} has no checkpoint yet; go on with: flawsmith model train --resume {run}"
+            )
+        training = SegmentationTraining(config, schema)
+        training.engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
+        best = run / f"{BEST}.safetensors"
+        weights = best if best.is_file() else found[-1] / "networks.safetensors"
+        ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(weights))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        training.engine.device = device
+        memory_format = training.engine.precision.memory_format
+        training.segmenter.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+        return cls(training, schema, config.training.tile_size, config.overlap)
+
+
+def load_model_config(run: Path) -> InspectionModelConfig:
+    """Return the configuration of an inspection model's run."""
+    return validate(InspectionModelConfig, saved_values(run), source=str(run / "config.toml"))
+
+
+def load_predict(run: Path) -> Predict:
+    """Return what turns an image into scores: a trained network or the machine-vision baseline."""
+    if (run / MACHINE_VISION_FILE).is_file():
+        return MachineVision.load(run / MACHINE_VISION_FILE).predict
+    return InspectionModel.load(run).predict
+
+
+def save_thresholds(run: Path, thresholds: Thresholds) -> None:
+    """Write the operating thresholds into the run's folder."""
+    write_text(run / THRESHOLDS_FILE, to_toml(thresholds))
+
+
+def load_thresholds(run: Path) -> Thresholds:
+    """Read the operating thresholds of a run.
+
+    Raises:
+        FlawsmithError: if the run's training has not been finished.
+    """
+    path = run / THRESHOLDS_FILE
+    if not path.is_file():
+        raise FlawsmithError(
+            f"{run} has no thresholds yet; go on with: flawsmith model train --resume {run}"
+        )
+    return validate(Thresholds, load_toml(path), source=str(path))

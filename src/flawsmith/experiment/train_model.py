@@ -1,0 +1,234 @@
+"""Training and test of an inspection model, from a configuration to ``evaluation.json``."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flawsmith.config import apply_overrides, load_preset, validate
+from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.data.images import LabelArray, write_index_mask
+from flawsmith.data.tiles import TileSource
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.inspection_model import (
+    MACHINE_VISION_FILE,
+    InspectionModel,
+    load_model_config,
+    load_predict,
+    load_thresholds,
+    save_thresholds,
+)
+from flawsmith.experiment.runs import create_run
+from flawsmith.experiment.training_data import held_out_records, training_datasets
+from flawsmith.inspection.machine_vision import MachineVision
+from flawsmith.metrics.evaluation import Evaluation
+from flawsmith.metrics.segmentation import class_counts, confusion, iou, macro_iou
+from flawsmith.metrics.testing import choose_thresholds, evaluate
+from flawsmith.models import NETWORKS
+from flawsmith.storage import write_text
+from flawsmith.systems.base import stack_tiles
+from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
+from flawsmith.training.loop import Advance, Fit, Hooks
+from flawsmith.training.processes import is_first_process
+
+MACHINE_VISION = "machine_vision"
+COMPOSITION_FILE = "composition.json"
+VALIDATION_IMAGES = 60
+"""Validation images looked at during training; thresholds are chosen on all of them."""
+
+Bar = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+def configure_model(
+    network: str,
+    preset: str,
+    data: Path,
+    *,
+    fold: int | None,
+    synthetic: list[Path],
+    arm: str | None,
+    overrides: list[str],
+) -> InspectionModelConfig:
+    """Return the complete configuration of an inspection model's run."""
+    values = load_preset("fc_hardnet70" if network == MACHINE_VISION else network, preset)
+    if network != MACHINE_VISION:
+        NETWORKS.get(network)
+    values |= {"system": network, "preset": preset}
+    values["arm"] = arm or (network if network == MACHINE_VISION else _arm(synthetic))
+    values["data"] = {"path": str(data), **values.get("data", {})}
+    values["data"]["synthetic"] = [str(folder) for folder in synthetic]
+    if fold is not None:
+        values["data"]["fold"] = fold
+    values = apply_overrides(values, overrides)
+    return validate(InspectionModelConfig, values, source=f"{network} {preset}")
+
+
+def _arm(synthetic: list[Path]) -> str:
+    """Return the name of the training mix: the systems that made the synthetic images, or real."""
+    systems: dict[str, None] = {}
+    for folder in synthetic:
+        systems |= {r.system or "synthetic": None for r in DefectDataset.open(folder)}
+    return "+".join(systems) or "real"
+
+
+def train_model(config: InspectionModelConfig, run: Path, hooks: Hooks, *, resume: bool) -> None:
+    """Train an inspection model into ``run`` (or go on there) and choose its thresholds."""
+    if resume:
+        config = load_model_config(run)
+    datasets, validation = training_datasets(config.data)
+    if not resume:
+        create_run(run, config, datasets[0].schema)
+    if config.system == MACHINE_VISION:
+        _fit_machine_vision(run, datasets[0], hooks)
+        composition = _composition(datasets)
+    else:
+        composition = _fit_network(config, run, datasets, validation, hooks)
+    if not is_first_process():
+        return
+    write_text(run / COMPOSITION_FILE, json.dumps(composition, indent=1))
+    records = validation or datasets[0].records
+    with _bar(hooks, "thresholds", len(records)) as advance:
+        thresholds = choose_thresholds(datasets[0], records, load_predict(run), progress=advance)
+    save_thresholds(run, thresholds)
+
+
+def _fit_machine_vision(run: Path, dataset: DefectDataset, hooks: Hooks) -> None:
+    with _bar(hooks, "fit rules", MachineVision.FIT_STEPS) as advance:
+        MachineVision.fit(dataset, dataset.records, progress=advance).save(
+            run / MACHINE_VISION_FILE
+        )
+
+
+def _fit_network(
+    config: InspectionModelConfig,
+    run: Path,
+    datasets: list[DefectDataset],
+    validation: list[ImageRecord],
+    hooks: Hooks,
+) -> dict[str, dict[str, int]]:
+    schema = datasets[0].schema
+    source = TileSource(
+        datasets,
+        tile_size=config.training.tile_size,
+        data=config.data,
+        augmentation=config.augmentation,
+        seed=config.training.seed,
+    )
+    looked_at = _spread(validation, VALIDATION_IMAGES)
+
+    def validate_now(training: SegmentationTraining) -> dict[str, float]:
+        return _validate(training, config, datasets[0], looked_at)
+
+    fit = Fit(
+        build=lambda: SegmentationTraining(config, schema),
+        make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
+        config=config,
+        run=run,
+        hooks=dataclasses.replace(
+            hooks, validate=validate_now if looked_at else None, best="val/macro_iou"
+        ),
+    )
+    fit()
+    return source.composition()
+
+
+def _validate(
+    training: SegmentationTraining,
+    config: InspectionModelConfig,
+    dataset: DefectDataset,
+    records: list[ImageRecord],
+) -> dict[str, float]:
+    """Return IoU of the most probable class, per class and macro, on validation images."""
+    schema = dataset.schema
+    model = InspectionModel(training, schema, config.training.tile_size, config.overlap)
+    counts = np.zeros((schema.num_defects, 3), np.int64)
+    for record in records:
+        found = model.predict(dataset.image(record)).argmax(axis=0).astype(np.uint8)
+        truth = dataset.label_map(record).defects
+        counts += class_counts(confusion(truth, found, schema.num_defects))
+    values = dict(zip(schema.defect_names, iou(counts), strict=True))
+    figures = {f"val/iou_{name}": float(v) for name, v in values.items() if not np.isnan(v)}
+    return figures | {"val/macro_iou": float(np.nan_to_num(macro_iou(counts)))}
+
+
+def evaluate_run(
+    run: Path, hooks: Hooks, *, data: Path | None = None, fold: int | None = None
+) -> Evaluation:
+    """Test an inspection model on the real images of its test fold; write ``evaluation.json``.
+
+    Args:
+        run: the model's run folder.
+        hooks: progress bar.
+        data: another data set with the same classes; default: the one it was trained on.
+        fold: another fold; default: the one that its training left out.
+
+    Raises:
+        FlawsmithError: if the classes differ or there is no image to test.
+    """
+    config = load_model_config(run)
+    dataset = DefectDataset.open(data or Path(config.data.path))
+    fold = config.data.fold if fold is None else fold
+    if fold is None:
+        raise FlawsmithError(f"{run} was trained on all parts; name parts to test with --fold")
+    if data is None and fold != config.data.fold:
+        raise FlawsmithError(
+            f"{run} was trained on fold {fold}; only fold {config.data.fold} can test it"
+        )
+    records = held_out_records(dataset, fold)
+    if not records:
+        raise FlawsmithError(f"{dataset.root} has no real image in fold {fold} to test on")
+    folder = run / "predictions"
+    folder.mkdir(exist_ok=True)
+
+    def save_prediction(record: ImageRecord, indices: LabelArray) -> str:
+        name = f"{Path(record.file_name).stem}.png"
+        write_index_mask(folder / name, indices, dataset.schema.palette())
+        return f"predictions/{name}"
+
+    with _bar(hooks, f"test {config.arm}", len(records)) as advance:
+        evaluation = evaluate(
+            dataset,
+            records,
+            load_predict(run),
+            load_thresholds(run),
+            arm=config.arm,
+            model=config.system,
+            fold=fold,
+            composition=json.loads((run / COMPOSITION_FILE).read_text(encoding="utf-8")),
+            save_prediction=save_prediction,
+            progress=advance,
+        )
+    evaluation.save(run)
+    return evaluation
+
+
+def _spread(records: list[ImageRecord], count: int) -> list[ImageRecord]:
+    """Return at most ``count`` records: all classes in turn, evenly over each class's images."""
+    groups: dict[tuple[str, ...], list[ImageRecord]] = {}
+    for record in records:
+        groups.setdefault(tuple(record.labels), []).append(record)
+    chosen: list[ImageRecord] = []
+    share = -(-count // max(len(groups), 1))
+    for group in groups.values():
+        places = np.unique(np.linspace(0, len(group) - 1, min(share, len(group))).round())
+        chosen += [group[int(place)] for place in places]
+    return chosen[:count]
+
+
+def _composition(datasets: list[DefectDataset]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for record in (record for dataset in datasets for record in dataset):
+        for label in record.labels or ["good"]:
+            of_source = counts.setdefault(record.source, {})
+            of_source[label] = of_source.get(label, 0) + 1
+    return counts
+
+
+def _bar(hooks: Hooks, title: str, total: int) -> AbstractContextManager[Any]:
+    if hooks.progress is None:
+        return nullcontext(lambda count=1, *, note="": None)
+    return hooks.progress(title, total)

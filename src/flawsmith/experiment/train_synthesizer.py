@@ -1,0 +1,126 @@
+"""Training of a synthesizer, from a configuration to a run folder with sample sheets."""
+
+import dataclasses
+from pathlib import Path
+
+import torch
+
+from flawsmith.config import apply_overrides, load_preset, validate
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.data.tiles import Tile, TileSource
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.runs import create_run
+from flawsmith.experiment.training_data import training_datasets
+from flawsmith.systems import SYSTEMS
+from flawsmith.systems.base import Batch, SampleRequest, System, stack_tiles
+from flawsmith.systems.load import load_config
+from flawsmith.training.config import RunConfig
+from flawsmith.training.loop import Fit, Hooks, Progress
+from flawsmith.training.sheets import label_picture, to_picture, write_sheet
+
+SHEET_SEED = 1 << 40
+"""First number of the tiles on the sample sheets: far from any that training will reach."""
+
+
+def configure(
+    system: str, preset: str, data: Path, *, fold: int | None, overrides: list[str]
+) -> RunConfig:
+    """Return the complete configuration of a run.
+
+    Raises:
+        FlawsmithError: for an unknown system, preset or key, or a wrong value.
+    """
+    config_class = SYSTEMS.get(system).config_class
+    values = load_preset(system, preset)
+    values |= {"system": system, "preset": preset}
+    values["data"] = {"path": str(data), **values.get("data", {})}
+    if fold is not None:
+        values["data"]["fold"] = fold
+    values = apply_overrides(values, overrides)
+    return validate(config_class, values, source=f"{system} {preset}")
+
+
+def build_system(config: RunConfig, schema: Schema) -> System:
+    """Return a fresh system, checked against the tile size.
+
+    Raises:
+        FlawsmithError: if the tile size does not suit the networks.
+    """
+    system_class = SYSTEMS.get(config.system)
+    multiple = system_class.size_multiple
+    if config.training.tile_size % multiple:
+        raise FlawsmithError(
+            f"training.tile_size = {config.training.tile_size}: {config.system} needs a multiple "
+            f"of {multiple}"
+        )
+    return system_class(config, schema)  # type: ignore[call-arg]
+
+
+def tile_source(config: RunConfig) -> tuple[TileSource, Schema]:
+    """Open the data of a run."""
+    datasets, _ = training_datasets(config.data)
+    source = TileSource(
+        datasets,
+        tile_size=config.training.tile_size,
+        data=config.data,
+        augmentation=config.augmentation,
+        seed=config.training.seed,
+    )
+    return source, datasets[0].schema
+
+
+def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: bool) -> Progress:
+    """Train a system into ``run``, or go on with the run that is there."""
+    if resume:
+        config = load_config(run)
+    source, schema = tile_source(config)
+    if not resume:
+        create_run(run, config, schema)
+    sheet_tiles = _sheet_tiles(source)
+    hooks = dataclasses.replace(
+        hooks, sample=lambda system, images: _draw_sheet(system, images, sheet_tiles, schema, run)
+    )
+    fit = Fit(
+        build=lambda: build_system(config, schema),
+        make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
+        config=config,
+        run=run,
+        hooks=hooks,
+    )
+    return fit()
+
+
+def _sheet_tiles(source: TileSource) -> list[Tile]:
+    """Return one tile of every class and a few more, always the same ones."""
+    tiles: list[Tile] = []
+    number = SHEET_SEED
+    wanted = set(source.classes)
+    while wanted:
+        tile = source[number]
+        if tile.label in wanted:
+            wanted.remove(tile.label)
+            tiles.append(tile)
+        number += 1
+    return sorted(tiles, key=lambda tile: tile.label)
+
+
+@torch.inference_mode()
+def _draw_sheet(system: System, images: int, tiles: list[Tile], schema: Schema, run: Path) -> None:
+    """Write ``samples/<images>.png``: label, layers, synthetic, real; one row a class."""
+    batch: Batch = stack_tiles(tiles)
+    device, precision = system.engine.device, system.engine.precision
+    defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
+    request = SampleRequest(defects, batch.backgrounds).to(device)
+    with precision.autocast(device):
+        samples = system.sample(request, batch.seeds.to(device))
+    columns = ["label", *samples.layers, "synthetic", "real"]
+    rows = []
+    for i, tile in enumerate(tiles):
+        layers = [layer[i] for layer in samples.layers.values()]
+        pictures = [label_picture(tile.label_map.defects, tile.label_map.backgrounds, schema)]
+        pictures += [
+            to_picture(image.float().cpu().numpy())
+            for image in (*layers, samples.images[i], batch.images[i])
+        ]
+        rows.append((schema.defects[tile.label - 1].name, pictures))
+    write_sheet(run / "samples" / f"{images:010d}.png", columns, rows)

@@ -1,0 +1,231 @@
+"""Defect-background separated GAN (Ku and Pahk): image from label, defect and background apart.
+
+Two branches paint the defect (X_d) and the background (X_b) from their labels; the combiner makes
+one image of them; a discriminator compares it with real ones. The paper leaves the adversarial
+loss, the discriminator and the branch targets open: docs/decisions.md, A11 to A19.
+"""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawsmith.config import StrictModel
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.losses.adversarial import GanObjective
+from flawsmith.losses.reconstruction import (
+    background_weight,
+    defect_mask,
+    defect_target,
+    known_weight,
+    low_frequency_mse,
+    masked_mse,
+)
+from flawsmith.models.dbs_gan import DbsGanGenerator
+from flawsmith.models.patch_gan import PatchGan
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, seeded_noise
+from flawsmith.training.config import RunConfig
+from flawsmith.training.engine import Losses
+
+
+class DbsGanNetwork(StrictModel):
+    """Widths and inputs of the networks (Tables 1 and 2; A14, A15, D1, D2).
+
+    Attributes:
+        label_encoding: index: class number / number of classes in one channel, as printed.
+        noise_channels: noise beside the background label; 0 as in the paper.
+        defect_noise_channels: noise beside the defect label; 0 as in the paper.
+        skip_connections: joins the combiner's stems to its up path at equal sizes.
+        condition_discriminator: shows the latent matrix to the discriminator.
+    """
+
+    branch_channels: int = Field(default=64, ge=1)
+    combiner_channels: int = Field(default=64, ge=1)
+    discriminator_channels: int = Field(default=64, ge=1)
+    label_encoding: Literal["index", "one_hot"] = "index"
+    noise_channels: int = Field(default=0, ge=0)
+    defect_noise_channels: int = Field(default=0, ge=0)
+    skip_connections: bool = False
+    condition_discriminator: bool = False
+
+
+class DbsGanLoss(StrictModel):
+    """Weights of the loss terms (A11, A12, D3).
+
+    Attributes:
+        background_scale: outside the mask only structure of this many pixels and more is
+            reconstructed, the finer texture is left to the adversarial term; 1: all of it.
+        mask_margin: pixels by which the mask grows before background is taken as unobserved.
+    """
+
+    objective: Literal["lsgan", "hinge"] = "lsgan"
+    weight_branches: float = Field(default=1.0, ge=0)
+    weight_rec: float = Field(default=100.0, ge=0)
+    weight_adv: float = Field(default=1.0, ge=0)
+    background_scale: int = Field(default=1, ge=1)
+    mask_margin: int = Field(default=3, ge=0)
+
+
+class DbsGanOptimizer(StrictModel):
+    """Adam for generator and discriminator (A17)."""
+
+    learning_rate: float = Field(default=2e-4, gt=0)
+    beta1: float = Field(default=0.5, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    max_norm: float | None = Field(default=None, gt=0)
+
+
+class DbsGanConfig(RunConfig):
+    """Configuration of a DBS-GAN run."""
+
+    network: DbsGanNetwork = DbsGanNetwork()
+    loss: DbsGanLoss = DbsGanLoss()
+    optimizer: DbsGanOptimizer = DbsGanOptimizer()
+
+
+@SYSTEMS.register("dbs_gan")
+class DbsGan(System):
+    """The defect-background separated GAN; masks of its images are their own input."""
+
+    config_class = DbsGanConfig
+    size_multiple = 16
+
+    def __init__(self, config: DbsGanConfig, schema: Schema) -> None:
+        super().__init__()
+        self.config = config
+        self.schema = schema
+        network = config.network
+        self.generator = DbsGanGenerator(
+            num_defects=schema.num_defects,
+            num_backgrounds=schema.num_backgrounds,
+            image_channels=schema.channels,
+            branch_channels=network.branch_channels,
+            combiner_channels=network.combiner_channels,
+            label_encoding=network.label_encoding,
+            noise_channels=network.noise_channels,
+            defect_noise_channels=network.defect_noise_channels,
+            skip_connections=network.skip_connections,
+        )
+        label_channels = schema.num_defects + schema.num_backgrounds
+        self.discriminator = PatchGan(
+            in_channels=schema.channels + label_channels * network.condition_discriminator,
+            base_channels=network.discriminator_channels,
+        )
+        self.objective = GanObjective(config.loss.objective)
+        adam = config.optimizer
+        betas = (adam.beta1, adam.beta2)
+        self._optimizers: dict[str, torch.optim.Optimizer] = {
+            name: torch.optim.Adam(network.parameters(), lr=adam.learning_rate, betas=betas)
+            for name, network in self.networks().items()
+        }
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return generator (both branches and the combiner) and discriminator."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return one Adam each."""
+        return self._optimizers
+
+    def averaged(self) -> list[str]:
+        """Only the generator samples."""
+        return ["generator"]
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Update the generator, then the discriminator on the images that this step made.
+
+        The images are made once and used for both updates (D4).
+        """
+        fakes: list[Tensor] = []
+        max_norm = self.config.optimizer.max_norm
+        g = self.engine.update(
+            self._optimizers["generator"],
+            batch,
+            lambda piece: self.generator_losses(piece, fakes),
+            max_norm=max_norm,
+        )
+        d = self.engine.update(
+            self._optimizers["discriminator"],
+            batch,
+            lambda piece: self.discriminator_losses(piece, fakes.pop(0)),
+            max_norm=max_norm,
+        )
+        return {**g, **d}
+
+    def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
+        """L_G = w_b (L_d + L_b) + w_rec L_rec + w_adv L_adv; appends the detached image."""
+        weights, real = self.config.loss, batch.images
+        fake, x_d, x_b = self.generate(batch.defects, batch.backgrounds, batch.seeds)
+        fakes.append(fake.detach())
+        target = defect_target(real, defect_mask(batch.defects))
+        seen = background_weight(batch.defects, margin_pixels=weights.mask_margin)
+        defect = masked_mse(x_d, target, known_weight(batch.defects))
+        background = low_frequency_mse(x_b, real, seen, weights.background_scale)
+        rec = self.reconstruction_loss(fake, batch)
+        adv = self.objective.generator(self.judge(fake, batch))
+        total = (
+            weights.weight_branches * (defect + background)
+            + weights.weight_rec * rec
+            + weights.weight_adv * adv
+        )
+        return {"g/defect": defect, "g/background": background, "g/rec": rec, "g/adv": adv,
+                "g/total": total}  # fmt: skip
+
+    def reconstruction_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        """Return L_rec: all pixels as in the paper, or the defect's and coarse background (D3)."""
+        known = known_weight(batch.defects)
+        scale = self.config.loss.background_scale
+        if scale == 1:
+            return masked_mse(fake, batch.images, known)
+        inside = defect_mask(batch.defects).float()
+        return masked_mse(fake, batch.images, inside) + low_frequency_mse(
+            fake, batch.images, known - inside, scale
+        )
+
+    def discriminator_losses(self, batch: Batch, fake: Tensor) -> Losses:
+        """L_D of the GAN objective on real images and on those of the generator."""
+        total = self.objective.discriminator(
+            self.judge(batch.images, batch), self.judge(fake, batch)
+        )
+        return {"d/total": total}
+
+    def judge(self, images: Tensor, batch: Batch) -> Tensor:
+        """Return the discriminator's patch scores, given the latent matrix if configured."""
+        if self.config.network.condition_discriminator:
+            images = torch.cat([images, self.latent_matrix(batch).to(images.dtype)], dim=1)
+        scores: Tensor = self.discriminator(images)
+        return scores.float()
+
+    def latent_matrix(self, batch: Batch) -> Tensor:
+        """Return the one-hot N x (backgrounds + defects) x H x W; ignored pixels have no defect."""
+        defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
+        backgrounds = torch.where(batch.backgrounds == IGNORE, 0, batch.backgrounds)
+        one_hot = [
+            F.one_hot(backgrounds, self.schema.num_backgrounds),
+            F.one_hot(defects, self.schema.num_defects + 1)[..., 1:],
+        ]
+        return torch.cat(one_hot, dim=-1).permute(0, 3, 1, 2).float()
+
+    def generate(
+        self, defects: Tensor, backgrounds: Tensor, seeds: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return x_hat, X_d and X_b, each N x C x H x W float32."""
+        network = self.config.network
+        channels = network.noise_channels + network.defect_noise_channels
+        noise = seeded_noise(seeds, (channels, *defects.shape[1:])) if channels else None
+        image, x_d, x_b = self.generator(defects, backgrounds, noise)
+        return image.float(), x_d.float(), x_b.float()
+
+    def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
+        """Return one image a label map, with X_d and X_b as layers."""
+        image, x_d, x_b = self.generate(request.defects, request.backgrounds, seeds)
+        return Samples(
+            images=image.clamp(-1.0, 1.0),
+            defects=request.defects,
+            backgrounds=request.backgrounds,
+            mask_source="conditioning",
+            seeds=seeds,
+            layers={"X_d": x_d.clamp(-1.0, 1.0), "X_b": x_b.clamp(-1.0, 1.0)},
+        )

@@ -1,0 +1,94 @@
+"""Training of an inspection model: per-pixel classes from real, or real and synthetic, tiles.
+
+Bootstrapped cross-entropy (FC-HarDNet's own loss) plus Dice, AdamW; the seed paper gives only
+the network, learning rate 0.001 and batch 16 (A34).
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from flawsmith.config import StrictModel
+from flawsmith.data.schema import Schema
+from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss
+from flawsmith.models import NETWORKS
+from flawsmith.systems.base import Batch
+from flawsmith.training.config import RunConfig
+from flawsmith.training.engine import Engine, Losses
+
+
+class SegmentationLoss(StrictModel):
+    """Weights of the loss; ``keep_share``: least share of pixels that the cross-entropy keeps."""
+
+    weight_cross_entropy: float = Field(default=1.0, ge=0)
+    weight_dice: float = Field(default=1.0, ge=0)
+    keep_share: float = Field(default=1 / 256, gt=0, le=1)
+
+
+class SegmentationOptimizer(StrictModel):
+    """AdamW."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    max_norm: float | None = Field(default=5.0, gt=0)
+
+
+class InspectionModelConfig(RunConfig):
+    """Configuration of an inspection model; ``system`` names its network.
+
+    Attributes:
+        arm: name of the training mix in reports: real, dbs_gan, ...
+        overlap: pixels by which tiles overlap when whole images are inspected.
+    """
+
+    arm: str = "real"
+    overlap: int = Field(default=32, ge=0)
+    loss: SegmentationLoss = SegmentationLoss()
+    optimizer: SegmentationOptimizer = SegmentationOptimizer()
+
+
+class SegmentationTraining:
+    """One network, one loss, one optimiser."""
+
+    def __init__(self, config: InspectionModelConfig, schema: Schema) -> None:
+        self.engine = Engine()
+        self.config = config
+        self.segmenter = NETWORKS.get(config.system)(
+            in_channels=schema.channels, num_classes=schema.num_defects + 1
+        )
+        settings = config.optimizer
+        self.optimizer = torch.optim.AdamW(
+            self.segmenter.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the segmenter."""
+        return {"segmenter": self.segmenter}
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return the one optimiser."""
+        return {"segmenter": self.optimizer}
+
+    def averaged(self) -> list[str]:
+        """The segmenter, where an average is configured."""
+        return ["segmenter"]
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Make one step on the batch."""
+        self.segmenter.train()
+        return self.engine.update(
+            self.optimizer, batch, self.losses, max_norm=self.config.optimizer.max_norm
+        )
+
+    def losses(self, batch: Batch) -> Losses:
+        """Return L = w_ce L_ce + w_dice L_dice on the label map; 255 never counts."""
+        weights = self.config.loss
+        logits: Tensor = self.segmenter(batch.images).float()
+        cross_entropy = bootstrapped_cross_entropy(
+            logits, batch.defects, keep_share=weights.keep_share
+        )
+        dice = dice_loss(logits, batch.defects)
+        total = weights.weight_cross_entropy * cross_entropy + weights.weight_dice * dice
+        return {"s/cross_entropy": cross_entropy, "s/dice": dice, "s/total": total}

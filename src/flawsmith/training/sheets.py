@@ -1,0 +1,66 @@
+"""Sample sheets: label, X_d, X_b, synthetic and real image side by side, as a PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsmith.data.images import LabelArray, write_image
+from flawsmith.data.schema import IGNORE, Schema, rgb
+
+Picture = NDArray[np.uint8]
+GAP, BAR = 4, 22
+
+
+def to_picture(image: NDArray[np.float32]) -> Picture:
+    """Return C x H x W values in [-1, 1] as H x W x 3."""
+    values = np.rint(np.clip(image.transpose(1, 2, 0) * 0.5 + 0.5, 0, 1) * 255).astype(np.uint8)
+    return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
+
+
+def label_picture(defects: LabelArray, backgrounds: LabelArray, schema: Schema) -> Picture:
+    """Return the label map in the schema's colours, ignored pixels in white."""
+    picture = np.zeros((*defects.shape, 3), np.uint8)
+    for background in schema.backgrounds:
+        picture[backgrounds == background.id] = rgb(background.colour)
+    for defect in schema.defects:
+        picture[defects == defect.id] = rgb(defect.colour)
+    picture[defects == IGNORE] = 255
+    return picture
+
+
+def write_sheet(
+    path: Path, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[Picture]]]
+) -> None:
+    """Write a table of pictures with a title above each column and beside each row.
+
+    Args:
+        path: the PNG.
+        columns: titles.
+        rows: a title and as many pictures of one size as there are columns.
+    """
+    height, width = rows[0][1][0].shape[:2]
+    zoom = max(1, 160 // max(height, width))
+    height, width = height * zoom, width * zoom
+    margin = 8 + max(cv2.getTextSize(t, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0] for t, _ in rows)
+    sheet = np.full(
+        (BAR + len(rows) * (height + GAP), margin + len(columns) * (width + GAP), 3), 255, np.uint8
+    )
+    for column, title in enumerate(columns):
+        _text(sheet, title, margin + column * (width + GAP), BAR - 7)
+    for row, (title, pictures) in enumerate(rows):
+        top = BAR + row * (height + GAP)
+        _text(sheet, title, 4, top + height // 2)
+        for column, picture in enumerate(pictures):
+            left = margin + column * (width + GAP)
+            sheet[top : top + height, left : left + width] = picture.repeat(zoom, 0).repeat(zoom, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, sheet)
+
+
+def _text(sheet: Picture, text: str, x: int, y: int) -> None:
+    ascii_text = text.encode("ascii", "replace").decode()
+    cv2.putText(sheet, ascii_text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1,
+                cv2.LINE_AA)  # fmt: skip
