@@ -1,0 +1,87 @@
+"""``flawsmith data split``: draw folds by part and freeze them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from flawsmith.cli.console import console
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.folds import (
+    TEST_FOLD,
+    claims,
+    composition,
+    folds_from_csv,
+    split_folds,
+    split_holdout,
+)
+from flawsmith.errors import FlawsmithError
+
+DEFAULT_FOLDS = 5
+
+
+def register(data: typer.Typer) -> None:
+    """Add the command."""
+
+    @data.command("split")
+    def command(
+        folder: Annotated[Path, typer.Argument(metavar="DATA", help="the defect data set")],
+        folds: Annotated[
+            int | None, typer.Option(help=f"cross-validation ({DEFAULT_FOLDS} if nothing is given)")
+        ] = None,
+        test: Annotated[
+            float | None, typer.Option(metavar="SHARE", help="one split: fold 0 tests, 1 trains")
+        ] = None,
+        csv: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="columns image, part, fold, note")
+        ] = None,
+        seed: Annotated[int, typer.Option(help="draws the parts")] = 0,
+        again: Annotated[bool, typer.Option("--again", help="replace folds drawn before")] = False,
+    ) -> None:
+        """Draw folds by part, stratified by class; all views of a part stay together."""
+        if sum(option is not None for option in (folds, test, csv)) > 1:
+            raise FlawsmithError("--folds, --test and --csv exclude each other; give one of them")
+        dataset = DefectDataset.open(folder)
+        _refuse_frozen(dataset, again=again)
+        if csv is not None:
+            records = folds_from_csv(dataset, csv)
+        elif test is not None:
+            records = split_holdout(dataset, test, seed)
+        else:
+            records = split_folds(dataset, DEFAULT_FOLDS if folds is None else folds, seed)
+        split = dataset.with_records(records)
+        split.save_records()
+        show(split, test_fold=None if test is None else TEST_FOLD)
+
+
+def _refuse_frozen(dataset: DefectDataset, *, again: bool) -> None:
+    used = {record.fold for record in dataset if record.fold is not None}
+    if used and not again:
+        raise FlawsmithError(
+            f"{dataset.root} has {len(used)} folds already, and they are frozen: results on other "
+            "folds cannot be compared with earlier ones; to draw new folds all the same, add "
+            "--again"
+        )
+
+
+def show(dataset: DefectDataset, test_fold: int | None = None) -> None:
+    """Print parts and images by fold and class, and what their numbers allow to claim."""
+    names: list[str | None] = [*dataset.schema.defect_names, None]
+    table = Table(title="Parts / images", title_justify="left", title_style="bold")
+    table.add_column("fold")
+    for name in names:
+        table.add_column("good" if name is None else escape(name), justify="right")
+    for fold, counts in composition(dataset.records).items():
+        role = "" if test_fold is None else " (test)" if fold == test_fold else " (training)"
+        cells = [counts.get(name, (0, 0)) for name in names]
+        table.add_row(f"{fold}{role}", *(f"{parts} / {images}" for parts, images in cells))
+    console.print(table)
+    excluded = sum(record.excluded is not None for record in dataset)
+    if excluded:
+        console.print(f"{excluded} excluded images keep the fold of their part.", style="dim")
+    console.print("[bold]What these numbers allow[/bold] (95 % intervals, counted in parts)")
+    for line in claims(dataset, test_fold):
+        console.print(f"  {escape(line)}")
+    console.print("The folds are frozen in metadata.jsonl.")
