@@ -42,7 +42,7 @@ def dbs_gan(
 def dbs_gan_compact36(
     *, num_defects: int = 6, num_backgrounds: int = 2, image_channels: int = 1
 ) -> DbsGanGenerator:
-    """Return the generator at the reported file size, not the tables' widths: 38.3 MiB (D4)."""
+    """Return the generator at the reported file size, not the tables' widths: 38.3 MiB (D5)."""
     return DbsGanGenerator(
         num_defects=num_defects,
         num_backgrounds=num_backgrounds,
