@@ -1,0 +1,256 @@
+"""The mask bank: real defect masks of the training images, varied and placed where they occur.
+
+What "where they occur" means is measured, not configured: over which backgrounds an instance lies,
+and, for a class with enough parts, whether it keeps near the boundary of two backgrounds, to a
+height or width in the image, or to a direction. Without such a habit it may lie anywhere on its
+background.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Self, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
+from flawsmith.data.images import LabelArray
+from flawsmith.data.layouts import Layout
+from flawsmith.data.mask_instances import MaskInstance, find_instances, measure_habit
+from flawsmith.data.mask_shapes import Mask, Piece, vary_mask
+from flawsmith.data.placement import place, place_cut
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+
+MAX_BYTES = 256 << 20
+"""Default limit of the memory for masks, and of that for layouts."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class DrawnLabelMap:
+    """A label map made of real masks, and the file names of the images they come from."""
+
+    label_map: LabelMap
+    parents: tuple[str, ...]
+
+
+@dataclass
+class _Reservoir(Generic[Item]):
+    """A uniform random sample of a stream that stays below a number of bytes."""
+
+    limit: int
+    rng: np.random.Generator
+    _heap: list[tuple[float, int, int, Item]] = field(default_factory=list)
+    _bytes: int = 0
+    _count: int = 0
+
+    def add(self, item: Item, size: int) -> None:
+        """Keep the item if its random key is among the highest that fit; the last one stays."""
+        self._count += 1
+        heapq.heappush(self._heap, (float(self.rng.random()), self._count, size, item))
+        self._bytes += size
+        while self._bytes > self.limit and len(self._heap) > 1:
+            self._bytes -= heapq.heappop(self._heap)[2]
+
+    def items(self) -> list[Item]:
+        """Return what was kept, in the order of arrival."""
+        return [entry[3] for entry in sorted(self._heap, key=lambda entry: entry[1])]
+
+
+class MaskBank:
+    """Draws label maps from the masks and background layouts of real images."""
+
+    def __init__(
+        self, schema: Schema, instances: Sequence[MaskInstance], layouts: Sequence[Layout]
+    ) -> None:
+        self.schema = schema
+        self.layouts = list(layouts)
+        self.instances: dict[int, list[MaskInstance]] = defaultdict(list)
+        for instance in instances:
+            self.instances[instance.class_id].append(instance)
+        self.classes = sorted(self.instances)
+        self._weights = {c: _weights(self.instances[c]) for c in self.classes}
+        self._fitting: dict[frozenset[int], list[int]] = {}
+        self.habits = {c: measure_habit(self.instances[c], self.layouts) for c in self.classes}
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: DefectDataset,
+        records: Iterable[ImageRecord],
+        *,
+        max_bytes: int = MAX_BYTES,
+        seed: int = 0,
+    ) -> Self:
+        """Collect the masks and layouts of real images, one image in memory at a time.
+
+        Args:
+            dataset: where the masks are.
+            records: of the training images only; excluded and synthetic ones are passed over.
+            max_bytes: limit for the masks, shared evenly by the classes, and for the layouts; of
+                what is beyond it a random sample is kept.
+            seed: draws the sample and the places of the layouts.
+        """
+        rng = np.random.default_rng(seed)
+        share = max_bytes // max(1, dataset.schema.num_defects)
+        masks: dict[int, _Reservoir[MaskInstance]] = {
+            d.id: _Reservoir(share, rng) for d in dataset.schema.defects
+        }
+        layouts: _Reservoir[Layout] = _Reservoir(max_bytes, rng)
+        for record in records:
+            if record.excluded is not None or record.source != "real":
+                continue
+            label_map = dataset.label_map(record)
+            layout = Layout.of(label_map.backgrounds, rng, record.file_name)
+            layouts.add(layout, layout.size_bytes)
+            for instance in find_instances(label_map, record):
+                masks[instance.class_id].add(instance, instance.mask.nbytes + 512)
+        kept = [instance for reservoir in masks.values() for instance in reservoir.items()]
+        return cls(dataset.schema, kept, layouts.items())
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        class_id: int,
+        height: int,
+        width: int,
+        *,
+        background_map: LabelArray | None = None,
+        max_defects: int = 1,
+    ) -> DrawnLabelMap:
+        """Return a label map that shows a defect of the class.
+
+        Args:
+            rng: everything random is drawn from it.
+            class_id: of the defect that is certainly there.
+            height: of the label map.
+            width: of the label map.
+            background_map: height x width; by default a piece of a real image's.
+            max_defects: one up to this many defects, the further ones of any class; those that
+                find no free place are left out.
+
+        Raises:
+            FlawsmithError: if the bank has no mask of the class, or the background map does not
+                show what the class occurs on.
+        """
+        instance = self._choose(rng, class_id, background_map)
+        mask = self._vary(instance, rng, height, width)
+        if background_map is None:
+            layout = self._layout(instance, rng, height, width).at_least(height, width, rng)
+        else:
+            layout = Layout.of(background_map, rng)
+        habit = self.habits[class_id]
+        piece = place(instance, habit, mask, layout, rng)
+        piece = piece or place_cut(instance, habit, mask, layout, rng)
+        top, left = (
+            _window(rng, start, size, limit, whole)
+            for start, size, limit, whole in zip(
+                (piece.top, piece.left),
+                piece.mask.shape,
+                (height, width),
+                layout.shape,
+                strict=True,
+            )
+        )
+        view = np.ascontiguousarray(layout.backgrounds[top : top + height, left : left + width])
+        defects = np.zeros((height, width), np.uint8)
+        _paint(defects, Piece(piece.mask, piece.top - top, piece.left - left), class_id)
+        further = int(rng.integers(max_defects)) if max_defects > 1 else 0
+        parents = [instance.file_name, *self._add_further(defects, view, further, rng)]
+        if layout.file_name is not None:
+            parents.append(layout.file_name)
+        return DrawnLabelMap(LabelMap(defects, view), tuple(dict.fromkeys(parents)))
+
+    def _choose(
+        self, rng: np.random.Generator, class_id: int, background_map: LabelArray | None
+    ) -> MaskInstance:
+        known = self.instances.get(class_id, [])
+        if not known:
+            have = ", ".join(self._name(c) for c in self.classes) or "none"
+            raise FlawsmithError(
+                f"no training image has a mask of '{self._name(class_id)}' (there are masks of: "
+                f"{have}); label some, or leave the class out"
+            )
+        weights = self._weights[class_id]
+        if background_map is not None:
+            weights = weights * np.isin([i.background for i in known], np.unique(background_map))
+            if not weights.any():
+                places = {self.schema.backgrounds[i.background].name for i in known}
+                raise FlawsmithError(
+                    f"'{self._name(class_id)}' occurs on {', '.join(sorted(places))} only, which "
+                    "the given background does not show"
+                )
+        return known[int(rng.choice(len(known), p=weights / weights.sum()))]
+
+    def _name(self, class_id: int) -> str:
+        ids = range(1, self.schema.num_defects + 1)
+        return self.schema.defects[class_id - 1].name if class_id in ids else f"class {class_id}"
+
+    def _vary(
+        self, instance: MaskInstance, rng: np.random.Generator, height: int, width: int
+    ) -> Mask:
+        upright = self.habits[instance.class_id].keeps_direction
+        return vary_mask(instance.mask, rng, height=height, width=width, upright=upright)
+
+    def _layout(
+        self, instance: MaskInstance, rng: np.random.Generator, height: int, width: int
+    ) -> Layout:
+        """Return a random layout with the backgrounds that the instance needs."""
+        for needed in (instance.covers, frozenset({instance.background})):
+            fitting = self._layouts_with(needed)
+            if len(fitting):
+                return self.layouts[fitting[int(rng.integers(len(fitting)))]]
+        return Layout.even(instance.background, (height, width))
+
+    def _layouts_with(self, backgrounds: frozenset[int]) -> list[int]:
+        if backgrounds not in self._fitting:
+            self._fitting[backgrounds] = [
+                i for i, layout in enumerate(self.layouts) if backgrounds <= layout.present
+            ]
+        return self._fitting[backgrounds]
+
+    def _add_further(
+        self, defects: LabelArray, backgrounds: LabelArray, count: int, rng: np.random.Generator
+    ) -> list[str]:
+        """Paint up to ``count`` further defects into free places; return their files."""
+        parents = []
+        height, width = defects.shape
+        layout = Layout.of(backgrounds, rng) if count else None
+        for _ in range(count):
+            instance = self._choose(rng, self.classes[int(rng.integers(len(self.classes)))], None)
+            mask = self._vary(instance, rng, height, width)
+            occupied = cv2.dilate((defects > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            habit = self.habits[instance.class_id]
+            piece = layout and place(instance, habit, mask, layout, rng, occupied)
+            if piece:
+                _paint(defects, piece, instance.class_id)
+                parents.append(instance.file_name)
+        return parents
+
+
+def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
+    """Return how likely each is drawn: images evenly, in one image by the root of the area.
+
+    Specks beside a large defect, which annotations are full of, are then rarely drawn alone.
+    """
+    roots = np.sqrt([i.mask.sum() for i in instances])
+    totals: dict[str, float] = defaultdict(float)
+    for instance, root in zip(instances, roots, strict=True):
+        totals[instance.file_name] += root
+    weights: NDArray[np.float64] = roots / np.array([totals[i.file_name] for i in instances])
+    return weights
+
+
+def _window(rng: np.random.Generator, start: int, size: int, limit: int, whole: int) -> int:
+    """Return where a window of ``limit`` pixels begins that holds all of the mask."""
+    return int(rng.integers(max(0, start + size - limit), min(start, whole - limit) + 1))
+
+
+def _paint(defects: LabelArray, piece: Piece, class_id: int) -> None:
+    rows, columns = piece.mask.shape
+    defects[piece.top : piece.top + rows, piece.left : piece.left + columns][piece.mask] = class_id

@@ -1,0 +1,109 @@
+"""Single real defects with where they were, and what the places of a class have in common."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flawsmith.data.dataset import ImageRecord, LabelMap
+from flawsmith.data.layouts import Layout, boundary_distance, fill_ignored
+from flawsmith.data.mask_shapes import Mask, direction, heart, split_instances
+from flawsmith.data.schema import IGNORE
+
+COVERED_SHARE = 0.01
+"""An instance covers a background that has at least this share of its pixels; less is jitter."""
+
+FEWEST_PARTS = 5
+FEWEST_INSTANCES = 8
+"""With fewer parts or instances of a class, a habit cannot be told from chance."""
+
+NARROW_SPREAD = 0.15
+"""Standard deviation of the relative position below which it is a habit (0.29 if uniform)."""
+
+NEAR_SHARE = 0.5
+"""A class keeps near a boundary if its median distance is below this share of the usual one."""
+
+STRAIGHT = 0.8
+"""Mean resultant length of the directions above which a class has its own direction."""
+
+
+@dataclass(frozen=True)
+class MaskInstance:
+    """One real defect.
+
+    Attributes:
+        mask: h x w, the box around it.
+        file_name: the image that shows it.
+        part: the piece that the image shows.
+        position: relative (y, x) of its heart in the image, 0 to 1.
+        covers: the backgrounds under it.
+        background: the one under its heart, the pixel nearest to its centroid.
+        boundary_distance: of the heart to the nearest boundary of backgrounds, in pixels.
+    """
+
+    class_id: int
+    mask: Mask
+    file_name: str
+    part: str
+    position: tuple[float, float]
+    covers: frozenset[int]
+    background: int
+    boundary_distance: float
+
+
+@dataclass(frozen=True)
+class Habit:
+    """Where a class occurs: what of its instances' places is more than chance."""
+
+    keeps_height: bool = False
+    keeps_width: bool = False
+    keeps_boundary: bool = False
+    keeps_direction: bool = False
+
+
+def find_instances(label_map: LabelMap, record: ImageRecord) -> Iterator[MaskInstance]:
+    """Yield the defects of one image; ignored pixels are no defect."""
+    present = np.unique(label_map.defects)
+    present = present[(present > 0) & (present != IGNORE)]
+    if not len(present):
+        return
+    backgrounds = fill_ignored(label_map.backgrounds)
+    distance = boundary_distance(backgrounds)
+    for class_id in present.tolist():
+        for piece in split_instances(label_map.defects == class_id):
+            y, x = heart(piece.mask)
+            y, x = y + piece.top, x + piece.left
+            box = backgrounds[piece.top :, piece.left :]
+            under = box[: piece.mask.shape[0], : piece.mask.shape[1]][piece.mask]
+            shares = np.bincount(under) / under.size
+            yield MaskInstance(
+                class_id=class_id,
+                mask=piece.mask,
+                file_name=record.file_name,
+                part=record.part,
+                position=((y + 0.5) / record.height, (x + 0.5) / record.width),
+                covers=frozenset(np.flatnonzero(shares >= COVERED_SHARE).tolist())
+                | {int(backgrounds[y, x])},
+                background=int(backgrounds[y, x]),
+                boundary_distance=float(distance[y, x]),
+            )
+
+
+def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) -> Habit:
+    """Return what the instances of one class have in common beyond chance."""
+    if len(instances) < FEWEST_INSTANCES or len({i.part for i in instances}) < FEWEST_PARTS:
+        return Habit()
+    spread = np.std([i.position for i in instances], axis=0)
+    directions = np.array([direction(i.mask) for i in instances])
+    weight = float(np.abs(directions).sum())
+    long_enough = weight > 0.5 * len(instances)
+    own = np.array([i.boundary_distance for i in instances])
+    home = {i.background for i in instances}
+    even = [layout.even_distances(home) for layout in layouts if not layout.is_even]
+    usual = np.concatenate(even) if even else np.empty(0)
+    return Habit(
+        keeps_height=bool(spread[0] < NARROW_SPREAD),
+        keeps_width=bool(spread[1] < NARROW_SPREAD),
+        keeps_boundary=bool(usual.size and np.median(own) < NEAR_SHARE * np.median(usual)),
+        keeps_direction=bool(long_enough and abs(directions.sum()) > STRAIGHT * weight),
+    )

@@ -1,0 +1,375 @@
+"""The mask bank: real masks only, varied, where they occur, never off the part."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
+from flawsmith.data.layouts import Layout, boundary_distance
+from flawsmith.data.mask_bank import DrawnLabelMap, MaskBank
+from flawsmith.data.mask_shapes import direction, heart, split_instances, vary_mask
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+
+BODY, OUTSIDE = 0, 1
+DOT, LEAKAGE, SCRATCH = 1, 2, 3
+
+
+def make_schema() -> Schema:
+    return Schema(
+        name="cell",
+        backgrounds=[
+            {"id": BODY, "name": "body", "colour": "#202020"},
+            {"id": OUTSIDE, "name": "outside", "colour": "#606060"},
+        ],
+        defects=[
+            {"id": DOT, "name": "dot", "colour": "#e69f00"},
+            {"id": LEAKAGE, "name": "leakage", "colour": "#56b4e9"},
+            {"id": SCRATCH, "name": "scratch", "colour": "#009e73"},
+            {"id": 4, "name": "spore", "colour": "#f0e442"},
+        ],
+    )
+
+
+def body_map(rng: np.random.Generator, height: int = 96, width: int = 120) -> np.ndarray:
+    """A part whose left edge is somewhere in the first half of the image."""
+    backgrounds = np.zeros((height, width), np.uint8)
+    backgrounds[:, : int(rng.integers(20, width // 2))] = OUTSIDE
+    return backgrounds
+
+
+def draw_defect(class_id: int, backgrounds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Dots anywhere on the body, leakage right at its edge, vertical scratches anywhere."""
+    defects = np.zeros_like(backgrounds)
+    height, width = defects.shape
+    edge = int((backgrounds[0] == OUTSIDE).sum())
+    y = int(rng.integers(12, height - 12))
+    if class_id == LEAKAGE:
+        cv2.ellipse(defects, (edge + 4, y), (3, 6), 0, 0, 360, class_id, -1)
+    elif class_id == SCRATCH:
+        x = int(rng.integers(edge + 8, width - 8))
+        cv2.line(defects, (x, y - 11), (x + 2, y + 11), class_id, 2)
+    else:
+        cv2.circle(defects, (int(rng.integers(edge + 6, width - 6)), y), 3, class_id, -1)
+    return defects
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> DefectDataset:
+    """Thirty-six parts with one defect each, in three folds, and one excluded image."""
+    root = tmp_path_factory.mktemp("cells")
+    rng = np.random.default_rng(7)
+    with DatasetWriter(root, make_schema()) as writer:
+        for index in range(36):
+            backgrounds = body_map(rng)
+            defects = draw_defect(1 + index % 3, backgrounds, rng)
+            writer.add(
+                f"cell-{index:02d}",
+                np.full(defects.shape, 90, np.uint8),
+                LabelMap(defects, backgrounds),
+                part=f"part-{index}",
+                fold=index // 3 % 3,
+            )
+        spore = np.full((8, 8), 4, np.uint8)
+        writer.add("bad", spore, LabelMap(spore, spore * 0), part="bad", fold=1, excluded="blurred")
+    return DefectDataset.open(root)
+
+
+@pytest.fixture(scope="module")
+def bank(dataset: DefectDataset) -> MaskBank:
+    return MaskBank.from_dataset(dataset, [r for r in dataset if r.fold != 0])
+
+
+def draws(bank: MaskBank, class_id: int, count: int, **options: object) -> list[DrawnLabelMap]:
+    return [
+        bank.draw(np.random.default_rng(seed), class_id, 64, 64, **options)  # type: ignore[arg-type]
+        for seed in range(count)
+    ]
+
+
+def test_instances_join_close_satellites_only() -> None:
+    mask = np.zeros((40, 40), np.bool_)
+    mask[5:8, 5:8] = True
+    mask[5:8, 12:15] = True  # four pixels between: joined
+    mask[8, 15] = True  # touches the second by a corner
+    mask[30:32, 5:7] = True  # far away
+    mask[30:32, 12:14] = True  # five pixels between: apart
+    pieces = list(split_instances(mask))
+    assert sorted(int(p.mask.sum()) for p in pieces) == [4, 4, 19]
+    rebuilt = np.zeros_like(mask)
+    for piece in pieces:
+        rows, columns = piece.mask.shape
+        rebuilt[piece.top : piece.top + rows, piece.left : piece.left + columns] |= piece.mask
+    np.testing.assert_array_equal(rebuilt, mask)
+
+
+def test_heart_is_a_pixel_of_a_ring() -> None:
+    ring = np.zeros((21, 21), np.uint8)
+    cv2.circle(ring, (10, 10), 8, 1, 1)
+    assert ring[heart(ring > 0)] == 1
+
+
+def test_direction_of_lines_and_discs() -> None:
+    across = np.ones((1, 20), np.bool_)
+    assert direction(across) == pytest.approx(1 + 0j)
+    assert direction(across.T) == pytest.approx(-1 + 0j)
+    assert direction(np.eye(20, dtype=np.bool_)) == pytest.approx(1j)
+    assert abs(direction(np.ones((9, 9), np.bool_))) < 1e-9
+    assert direction(np.ones((1, 1), np.bool_)) == 0
+
+
+def test_variants_keep_the_area_within_the_stated_limits() -> None:
+    line = np.zeros((60, 60), np.uint8)
+    cv2.line(line, (5, 8), (52, 47), 1, 1)
+    disc = np.zeros((41, 41), np.uint8)
+    cv2.circle(disc, (20, 20), 18, 1, -1)
+    for shape in (line > 0, disc > 0):
+        # Scale 0.7 to 1.4 in both directions, then 0.85 to 1.2; bending adds a little.
+        low, high = 0.7**2 * 0.85, 1.4**2 * 1.2
+        ratios = [
+            vary_mask(shape, np.random.default_rng(s), height=256, width=256).sum() / shape.sum()
+            for s in range(80)
+        ]
+        assert 0.8 * low < min(ratios) < 0.8
+        assert 1.3 < max(ratios) < 1.15 * high
+
+
+def test_variants_differ_and_depend_on_the_generator_alone() -> None:
+    shape = np.tri(15, dtype=np.bool_)
+    first = vary_mask(shape, np.random.default_rng(3), height=64, width=64)
+    again = vary_mask(shape, np.random.default_rng(3), height=64, width=64)
+    np.testing.assert_array_equal(first, again)
+    others = {
+        vary_mask(shape, np.random.default_rng(s), height=64, width=64).tobytes() for s in range(20)
+    }
+    assert len(others) == 20
+
+
+def test_a_single_pixel_never_vanishes() -> None:
+    dot = np.ones((1, 1), np.bool_)
+    for seed in range(200):
+        varied = vary_mask(dot, np.random.default_rng(seed), height=16, width=16)
+        assert 1 <= varied.sum() <= 6
+
+
+def test_upright_variants_keep_their_direction() -> None:
+    line = np.ones((40, 3), np.bool_)
+    turned = [
+        direction(vary_mask(line, np.random.default_rng(s), height=64, width=64, upright=True))
+        for s in range(50)
+    ]
+    free = [
+        direction(vary_mask(line, np.random.default_rng(s), height=64, width=64)) for s in range(50)
+    ]
+    assert abs(np.mean(turned)) > 0.8
+    assert np.mean(turned).real < -0.8, "still vertical"
+    assert abs(np.mean(free)) < 0.4
+
+
+def test_mask_larger_than_the_tile_fills_it_where_it_was_cut() -> None:
+    disc = np.zeros((500, 500), np.uint8)
+    cv2.circle(disc, (250, 250), 240, 1, -1)
+    seen = set()
+    for seed in range(40):
+        varied = vary_mask(disc > 0, np.random.default_rng(seed), height=48, width=32)
+        assert varied.shape == (48, 32)
+        seen.add(varied.tobytes())
+    assert len(seen) > 5, "cropped around different points, some at its rim"
+
+
+def test_boundary_distance_by_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    backgrounds = cv2.resize(
+        rng.integers(0, 3, (4, 5), dtype=np.uint8), (30, 24), interpolation=cv2.INTER_NEAREST
+    )
+    found = boundary_distance(backgrounds)
+    for y, x in rng.integers(0, 24, (40, 2)):
+        other = np.argwhere(backgrounds != backgrounds[y, x])
+        expected = np.hypot(other[:, 0] - y, other[:, 1] - x).min()
+        assert found[y, x] == pytest.approx(expected, rel=0.06)  # OpenCV's 3 x 3 approximation
+    assert np.isinf(boundary_distance(np.zeros((3, 3), np.uint8))).all()
+
+
+def test_layout_fills_ignored_pixels_and_samples_near_the_boundary() -> None:
+    backgrounds = np.zeros((200, 300), np.uint8)
+    backgrounds[:, 150:] = OUTSIDE
+    backgrounds[:10] = 255
+    layout = Layout.of(backgrounds, np.random.default_rng(0), "a.png")
+    assert layout.present == {BODY, OUTSIDE}
+    even, near = layout.distances[: layout.num_even], layout.distances[layout.num_even :]
+    assert np.median(near) < 0.4 * np.median(even)
+    assert Layout.of(np.full((9, 9), 255, np.uint8), np.random.default_rng(0)).present == {0}
+
+
+def test_bank_uses_the_given_records_only(dataset: DefectDataset, bank: MaskBank) -> None:
+    used = {i.file_name for instances in bank.instances.values() for i in instances}
+    used |= {layout.file_name for layout in bank.layouts}
+    assert used == {r.file_name for r in dataset if r.fold != 0 and r.excluded is None}
+    assert bank.classes == [DOT, LEAKAGE, SCRATCH]
+
+
+@pytest.mark.parametrize("class_id", [DOT, LEAKAGE, SCRATCH])
+def test_drawn_defect_is_there_and_never_off_the_part(bank: MaskBank, class_id: int) -> None:
+    for drawn in draws(bank, class_id, 80):
+        defects, backgrounds = drawn.label_map.defects, drawn.label_map.backgrounds
+        assert defects.shape == backgrounds.shape == (64, 64)
+        assert defects.dtype == backgrounds.dtype == np.uint8
+        assert set(np.unique(defects)) == {0, class_id}
+        assert (backgrounds[defects > 0] == BODY).all()
+
+
+def test_draws_are_deterministic_and_different(bank: MaskBank) -> None:
+    first, again = draws(bank, DOT, 30), draws(bank, DOT, 30)
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.label_map.defects, two.label_map.defects)
+        np.testing.assert_array_equal(one.label_map.backgrounds, two.label_map.backgrounds)
+        assert one.parents == two.parents
+    assert len({d.label_map.defects.tobytes() for d in first}) == 30
+
+
+def test_parents_are_the_images_of_mask_and_layout(dataset: DefectDataset, bank: MaskBank) -> None:
+    labels = {r.file_name: r.labels for r in dataset if r.fold != 0}
+    seen = set()
+    for drawn in draws(bank, LEAKAGE, 60):
+        assert 1 <= len(drawn.parents) <= 2
+        assert labels[drawn.parents[0]] == ["leakage"]
+        assert set(drawn.parents) <= set(labels)
+        seen |= set(drawn.parents)
+    assert any(labels[name] != ["leakage"] for name in seen), "layouts of other images too"
+
+
+def test_leakage_keeps_to_the_edge_and_dots_go_anywhere(bank: MaskBank) -> None:
+    assert bank.habits[LEAKAGE].keeps_boundary
+    assert not bank.habits[DOT].keeps_boundary
+
+    def distances(class_id: int) -> np.ndarray:
+        found = []
+        for drawn in draws(bank, class_id, 100):
+            label_map = drawn.label_map
+            if (label_map.backgrounds == OUTSIDE).any():  # else the edge is out of the tile
+                y, x = heart(label_map.defects > 0)
+                found.append(boundary_distance(label_map.backgrounds)[y, x])
+        return np.array(found)
+
+    leakage, dots = distances(LEAKAGE), distances(DOT)
+    assert len(leakage) > 40
+    assert np.percentile(leakage, 90) < 12
+    assert np.median(dots) > 2 * np.median(leakage)
+
+
+def test_scratches_keep_their_direction(bank: MaskBank) -> None:
+    assert bank.habits[SCRATCH].keeps_direction
+    assert not bank.habits[DOT].keeps_direction
+    found = [direction(d.label_map.defects > 0) for d in draws(bank, SCRATCH, 40)]
+    assert np.mean(found).real < -0.8
+
+
+def test_position_that_is_characteristic_is_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    with DatasetWriter(tmp_path, make_schema()) as writer:
+        for index in range(12):
+            defects = np.zeros((80, 200), np.uint8)
+            cv2.circle(defects, (int(rng.integers(10, 190)), int(rng.integers(8, 13))), 3, DOT, -1)
+            label_map = LabelMap(defects, np.zeros_like(defects))
+            writer.add(str(index), defects, label_map, part=str(index))
+    dataset = DefectDataset.open(tmp_path)
+    bank = MaskBank.from_dataset(dataset, dataset)
+    assert bank.habits[DOT].keeps_height
+    assert not bank.habits[DOT].keeps_width
+    places = np.array(
+        [
+            heart(bank.draw(np.random.default_rng(s), DOT, 80, 200).label_map.defects > 0)
+            for s in range(80)
+        ]
+    )
+    assert places[:, 0].max() < 30
+    counts, _ = np.histogram(places[:, 1], bins=4, range=(0, 200))
+    assert counts.min() >= 8, "20 expected in each quarter of the width"
+    # One part photographed twelve times tells nothing of where the class occurs.
+    same = [r.model_copy(update={"part": "one"}) for r in dataset]
+    assert not MaskBank.from_dataset(dataset, same).habits[DOT].keeps_height
+
+
+def test_position_without_a_habit_is_spread_over_the_background(bank: MaskBank) -> None:
+    half = np.zeros((64, 64), np.uint8)
+    half[:32] = OUTSIDE
+    ys, xs = np.array(
+        [heart(d.label_map.defects > 0) for d in draws(bank, DOT, 200, background_map=half)]
+    ).T
+    assert ys.min() >= 32
+    counts, _, _ = np.histogram2d(ys, xs, bins=2, range=((32, 64), (0, 64)))
+    assert counts.min() >= 25, "50 expected in each quarter"
+
+
+def test_defect_is_cut_where_it_does_not_fit_the_part(bank: MaskBank) -> None:
+    strip = np.full((64, 64), OUTSIDE, np.uint8)
+    strip[40:43, 20:60] = BODY
+    for drawn in draws(bank, SCRATCH, 30, background_map=strip):
+        assert drawn.label_map.defects.any()
+        assert (strip[drawn.label_map.defects > 0] == BODY).all()
+        np.testing.assert_array_equal(drawn.label_map.backgrounds, strip)
+        assert len(drawn.parents) == 1, "the given background is no parent"
+
+
+def test_only_place_that_fits_is_found(bank: MaskBank) -> None:
+    hole = np.full((64, 64), OUTSIDE, np.uint8)
+    hole[30:46, 9:25] = BODY
+    for drawn in draws(bank, DOT, 30, background_map=hole):
+        assert drawn.label_map.defects.sum() >= 9, "whole dots, not clipped ones"
+
+
+def test_layout_smaller_than_the_tile_is_continued(bank: MaskBank) -> None:
+    for seed in range(20):
+        drawn = bank.draw(np.random.default_rng(seed), LEAKAGE, 160, 144)
+        assert drawn.label_map.defects.shape == (160, 144)
+        assert drawn.label_map.defects.any()
+        assert (drawn.label_map.backgrounds[drawn.label_map.defects > 0] == BODY).all()
+
+
+def test_several_defects_do_not_touch(bank: MaskBank) -> None:
+    numbers, mixed = [], 0
+    for drawn in draws(bank, DOT, 80, max_defects=3):
+        defects = drawn.label_map.defects
+        assert (defects == DOT).any()
+        assert (drawn.label_map.backgrounds[defects > 0] == BODY).all()
+        regions, labels = cv2.connectedComponents((defects > 0).astype(np.uint8), connectivity=8)
+        assert all(len(np.unique(defects[labels == i])) == 1 for i in range(1, regions))
+        pieces = sum(len(list(split_instances(defects == c))) for c in np.unique(defects)[1:])
+        numbers.append(pieces)
+        mixed += len(np.unique(defects)) > 2
+        assert len(drawn.parents) <= 4
+    assert set(numbers) == {1, 2, 3}
+    assert mixed > 10
+
+
+def test_class_without_a_mask_is_a_clear_error(bank: MaskBank) -> None:
+    expected = r"no training image has a mask of 'spore' \(there are masks of: dot, leakage, scr"
+    with pytest.raises(FlawsmithError, match=expected):
+        bank.draw(np.random.default_rng(0), 4, 64, 64)
+
+
+def test_background_that_the_class_never_occurs_on_is_a_clear_error(bank: MaskBank) -> None:
+    outside = np.full((64, 64), OUTSIDE, np.uint8)
+    with pytest.raises(FlawsmithError, match="'dot' occurs on body only"):
+        bank.draw(np.random.default_rng(0), DOT, 64, 64, background_map=outside)
+
+
+def test_memory_is_bounded_by_a_random_sample(dataset: DefectDataset) -> None:
+    limit = 3 * (96 * 120 + 20 * 360)  # about three layouts; each class keeps a mask or more
+    small = MaskBank.from_dataset(dataset, dataset, max_bytes=limit)
+    assert 1 <= len(small.layouts) <= 3
+    assert sum(layout.size_bytes for layout in small.layouts) <= limit
+    tiny = MaskBank.from_dataset(dataset, dataset, max_bytes=1)
+    assert {c: len(found) for c, found in tiny.instances.items()} == {
+        DOT: 1,
+        LEAKAGE: 1,
+        SCRATCH: 1,
+    }
+    assert len(tiny.layouts) == 1
+    kept = {
+        MaskBank.from_dataset(dataset, dataset, max_bytes=1, seed=s).layouts[0].file_name
+        for s in range(12)
+    }
+    assert len(kept) > 4, "not always the first or the last image"
