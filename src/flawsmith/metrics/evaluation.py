@@ -87,6 +87,7 @@ class Evaluation(StrictModel):
         composition: class -> training images, by source: {"real": {...}, "synthetic": {...}}.
         escape: defective parts passed of defective parts seen.
         overkill: good parts failed of good parts seen.
+        pixel_accuracy: None where no test image has pixel labels.
         part_auroc: area under the ROC curve of the part scores.
         predictions: test image -> its predicted index mask, relative to the run folder.
     """
@@ -102,7 +103,7 @@ class Evaluation(StrictModel):
     classes: list[ClassResult]
     macro_iou: float | None
     macro_iou_interval: Interval | None
-    pixel_accuracy: float
+    pixel_accuracy: float | None
     escape: Rate | None
     overkill: Rate | None
     false_regions_per_good_part: float | None

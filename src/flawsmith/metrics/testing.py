@@ -1,0 +1,390 @@
+"""Choosing an inspection model's thresholds, and testing it: one image in memory at a time.
+
+Both see real images only. Whatever predicts is a function from a whole image to (1 + D) x H x W
+scores in [0, 1], plane 0 for "no defect": a network on tiles and machine vision alike.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.data.images import ImageArray, LabelArray
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.inspection.regions import Region, find_regions
+from flawsmith.inspection.thresholds import Thresholds, classify
+from flawsmith.metrics import segmentation
+from flawsmith.metrics.evaluation import ClassResult, Evaluation, Interval, PartResult
+from flawsmith.metrics.intervals import SumStatistic, bootstrap_parts, rate
+
+Predict = Callable[[ImageArray], NDArray[np.float32]]
+SavePrediction = Callable[[ImageRecord, LabelArray], str]
+Progress = Callable[[int], None]
+
+FALLBACK = 0.5
+"""Threshold where the validation parts cannot choose one."""
+
+MIN_INTERVAL_PARTS = 2  # a bootstrap over one defective part knows nothing of the next
+
+
+def _quiet(_: int) -> None:
+    """Show no progress."""
+
+
+def choose_thresholds(
+    dataset: DefectDataset,
+    records: Sequence[ImageRecord],
+    predict: Predict,
+    progress: Progress = _quiet,
+) -> Thresholds:
+    """Return the operating thresholds that suit the (inner) validation records best.
+
+    Pixel threshold of a class: highest IoU over its score histogram. A class without a labelled
+    validation pixel takes the median of the other classes, and all take 0.5 where none has any.
+
+    Region threshold: highest balanced part-level accuracy (Youden's index), halfway between two
+    part scores; of equal ones the lowest, which misses the fewest defective parts. Without both
+    good and defective validation parts it is 0.5.
+
+    Every image is predicted twice, because regions depend on the pixel thresholds and keeping all
+    scores would not fit into memory: ``progress(1)`` is called twice an image.
+
+    Raises:
+        FlawsmithError: if there is no record, a synthetic one, or the scores do not fit.
+    """
+    tested = _testable(dataset.schema, records)
+    histogram = segmentation.ScoreHistogram(dataset.schema.num_defects)
+    for record in tested:
+        if _has_pixel_labels(record):
+            scores = _scores(dataset, record, predict)
+            histogram.add(scores, dataset.label_map(record).defects)
+        progress(1)
+    chosen = [histogram.best_threshold(i) for i in range(dataset.schema.num_defects)]
+    known = [value for value in chosen if value is not None]
+    fallback = float(np.median(known)) if known else FALLBACK
+    pixel = [fallback if value is None else value for value in chosen]
+
+    # A region reaches the threshold of its class at least, so this lets every region count.
+    every_region = Thresholds(pixel=pixel, region=min(pixel))
+    part_scores, defective = [], []
+    for views in _parts(tested).values():
+        best = 0.0
+        for record in views:
+            scores = _scores(dataset, record, predict)
+            counted = _counted(record, dataset.label_map(record).defects)
+            _, score, _ = _inspect(scores, counted, every_region, dataset.schema)
+            best = max(best, score)
+            progress(1)
+        part_scores.append(best)
+        defective.append(any(not record.is_good for record in views))
+    region = _region_threshold(np.array(part_scores), np.array(defective), min(pixel))
+    return Thresholds(pixel=pixel, region=region)
+
+
+def _region_threshold(
+    scores: NDArray[np.float64], defective: NDArray[np.bool_], lowest: float
+) -> float:
+    if defective.all() or not defective.any():
+        return FALLBACK
+    # Regions score ``lowest`` or more, views without one less: below it nothing changes.
+    reached = np.unique(scores[scores >= lowest])
+    candidates = np.concatenate([[lowest], (reached[:-1] + reached[1:]) / 2])
+    fails = scores >= candidates[:, None]
+    # For each candidate: share of the defective parts caught minus share of the good ones failed.
+    youden = fails[:, defective].mean(axis=1) - fails[:, ~defective].mean(axis=1)
+    return float(candidates[youden.argmax()])
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one image contributes to the verdict on its part."""
+
+    file_name: str
+    score: float
+    region: Region | None
+
+
+def _inspect(
+    scores: NDArray[np.float32],
+    counted: NDArray[np.bool_],
+    thresholds: Thresholds,
+    schema: Schema,
+) -> tuple[LabelArray, float, Region | None]:
+    """Return index map, score and worst region of one view.
+
+    The score is that of the worst region. A view without any gets the highest ratio of a pixel's
+    score to its class's threshold (below 1) times the lower of region threshold and least pixel
+    threshold: less than any region, less than what fails a part, and still in the order of the
+    evidence, which keeps the ROC curve meaningful. Only ``counted`` pixels (H x W) make either.
+    """
+    index_map = classify(scores, thresholds)
+    regions = find_regions(np.where(counted, index_map, np.uint8(0)), scores, schema)
+    if regions:
+        return index_map, regions[0].score, regions[0]
+    limits = np.asarray(thresholds.pixel)[:, None]
+    ratio = float((scores[1:, counted] / limits).max(initial=0.0))
+    # Just below 1, whatever float32 rounds to.
+    ratio = min(ratio, 1 - 1e-6)
+    return index_map, ratio * min(*thresholds.pixel, thresholds.region), None
+
+
+def _testable(schema: Schema, records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Return the records that may be tested on: none excluded, all real."""
+    synthetic = [r.file_name for r in records if r.source == "synthetic"]
+    if synthetic:
+        raise FlawsmithError(
+            f"{len(synthetic)} of {len(records)} test images are synthetic (first: "
+            f"{synthetic[0]}); tests are on real images only: leave them out of the test fold"
+        )
+    tested = [r for r in records if r.excluded is None]
+    if not tested or not schema.num_defects:
+        raise FlawsmithError(
+            f"nothing to test: {len(tested)} of {len(records)} images are not excluded and "
+            f"{schema.name} has {schema.num_defects} defect classes; expected at least one each"
+        )
+    return tested
+
+
+def _has_pixel_labels(record: ImageRecord) -> bool:
+    """Whether every pixel is labelled: a mask, or a good image. Labels alone say no place."""
+    return record.is_good or record.mask_file_name is not None
+
+
+def _counted(record: ImageRecord, truth: LabelArray) -> NDArray[np.bool_]:
+    """Return the H x W pixels that make the verdict: all but the ignored ones.
+
+    Where an image is defective but its mask shows no place, a region anywhere may be the defect.
+    """
+    counted: NDArray[np.bool_] = truth != IGNORE
+    if not record.is_good and not truth[counted].any():
+        return np.ones_like(counted)
+    return counted
+
+
+def _parts(records: Sequence[ImageRecord]) -> dict[str, list[ImageRecord]]:
+    grouped: dict[str, list[ImageRecord]] = {}
+    for record in records:
+        grouped.setdefault(record.part, []).append(record)
+    return grouped
+
+
+def _scores(dataset: DefectDataset, record: ImageRecord, predict: Predict) -> NDArray[np.float32]:
+    scores = predict(dataset.image(record))
+    expected = (1 + dataset.schema.num_defects, record.height, record.width)
+    if scores.shape != expected:
+        raise FlawsmithError(
+            f"the model gives scores of the shape {scores.shape} for {record.file_name}; expected "
+            f"{expected}: it was made for another data set"
+        )
+    if not np.isfinite(scores).all():
+        raise FlawsmithError(
+            f"the model's scores for {record.file_name} are not finite; its training has diverged: "
+            "train again with a lower learning rate or precision fp32"
+        )
+    return scores
+
+
+@dataclass
+class _Totals:
+    """What a test adds up, by part where figures are resampled."""
+
+    schema: Schema
+    histogram: segmentation.ScoreHistogram
+    matrix: segmentation.Counts
+    regions: segmentation.Counts
+    found: segmentation.Counts
+    parts: list[PartResult] = field(default_factory=list)
+    counts: list[segmentation.Counts] = field(default_factory=list)
+    predictions: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @classmethod
+    def empty(cls, schema: Schema) -> "_Totals":
+        size = schema.num_defects
+        return cls(
+            schema,
+            segmentation.ScoreHistogram(size),
+            np.zeros((1 + size, 1 + size), np.int64),
+            np.zeros(size, np.int64),
+            np.zeros(size, np.int64),
+        )
+
+
+def evaluate(
+    dataset: DefectDataset,
+    records: Sequence[ImageRecord],
+    predict: Predict,
+    thresholds: Thresholds,
+    *,
+    arm: str,
+    model: str,
+    fold: int,
+    composition: dict[str, dict[str, int]],
+    save_prediction: SavePrediction,
+    progress: Progress = _quiet,
+) -> Evaluation:
+    """Test an inspection model on real images and return all its figures.
+
+    A part FAILs if any of its views has a region with a score of at least ``thresholds.region``.
+    Images that are labelled without a mask count for the verdicts only, excluded ones not at all.
+    ``seconds_per_image`` is the time within ``predict``.
+
+    Args:
+        dataset: where the images are.
+        records: what to test on; grouped by part here, in order of first appearance.
+        predict: whole image to scores.
+        thresholds: of `choose_thresholds`, from other parts than these.
+        arm: name of the training mix.
+        model: name of the network or method.
+        fold: the fold that is tested.
+        composition: what the model was trained on, as in `Evaluation`.
+        save_prediction: stores an index map and returns its name for `Evaluation.predictions`.
+        progress: called with 1 after each image.
+
+    Raises:
+        FlawsmithError: if there is nothing to test, a synthetic record, or scores do not fit.
+    """
+    schema = dataset.schema
+    tested = _testable(schema, records)
+    if len(thresholds.pixel) != schema.num_defects:
+        raise FlawsmithError(
+            f"{len(thresholds.pixel)} pixel thresholds for the {schema.num_defects} defect "
+            f"classes of {schema.name}; choose them again on this data set"
+        )
+    totals = _Totals.empty(schema)
+    for part, views in _parts(tested).items():
+        _test_part(totals, dataset, part, views, predict, thresholds, save_prediction, progress)
+
+    counts = np.stack(totals.counts)
+    macro = float(segmentation.macro_iou(counts.sum(axis=0)))
+    defective = [bool(p.labels) for p in totals.parts]
+    escaped = sum(p.verdict == "PASS" for p in totals.parts if p.labels)
+    failed = sum(p.verdict == "FAIL" for p in totals.parts if not p.labels)
+    false_regions = sum(p.false_regions for p in totals.parts if not p.labels)
+    good = len(defective) - sum(defective)
+    scores = [p.score for p in totals.parts]
+    both = 0 < good < len(defective)
+    return Evaluation(
+        arm=arm,
+        model=model,
+        data=schema.name,
+        data_fingerprint=dataset.fingerprint(),
+        simulated=schema.simulated,
+        fold=fold,
+        composition=composition,
+        thresholds=thresholds,
+        classes=[_class_result(totals, counts, tested, i) for i in range(schema.num_defects)],
+        macro_iou=None if np.isnan(macro) else macro,
+        macro_iou_interval=_interval(counts, segmentation.macro_iou),
+        pixel_accuracy=segmentation.pixel_accuracy(totals.matrix),
+        escape=rate(escaped, sum(defective)),
+        overkill=rate(failed, good),
+        false_regions_per_good_part=false_regions / good if good else None,
+        part_auroc=float(roc_auc_score(defective, scores)) if both else None,
+        part_average_precision=float(average_precision_score(defective, scores)) if both else None,
+        parts=totals.parts,
+        predictions=totals.predictions,
+        images=len(tested),
+        seconds_per_image=totals.seconds / len(tested),
+    )
+
+
+def _test_part(
+    totals: _Totals,
+    dataset: DefectDataset,
+    part: str,
+    views: list[ImageRecord],
+    predict: Predict,
+    thresholds: Thresholds,
+    save_prediction: SavePrediction,
+    progress: Progress,
+) -> None:
+    """Predict all views of one part and add its figures and its verdict to the totals."""
+    schema = totals.schema
+    matrix = np.zeros_like(totals.matrix)
+    false_regions = 0
+    seen: list[_View] = []
+    for record, scores, truth in _predicted(totals, dataset, views, predict):
+        index_map, score, region = _inspect(scores, _counted(record, truth), thresholds, schema)
+        if _has_pixel_labels(record):
+            totals.histogram.add(scores, truth)
+            matrix += segmentation.confusion(truth, index_map, schema.num_defects)
+            match = segmentation.match_regions(truth, index_map, schema.num_defects)
+            totals.regions += match.regions
+            totals.found += match.found
+            false_regions += match.false_regions
+        totals.predictions[record.file_name] = save_prediction(record, index_map)
+        seen.append(_View(record.file_name, score, region))
+        progress(1)
+    worst = max(seen, key=lambda view: view.score)
+    reason = ""
+    if worst.region is not None and worst.score >= thresholds.region:
+        reason = f"{worst.region.class_name} in {worst.file_name}, score {worst.score:.2f}"
+    counts = segmentation.class_counts(matrix)
+    totals.matrix += matrix
+    totals.counts.append(counts)
+    labels = {label for view in views for label in view.labels}
+    known = [name for name in schema.defect_names if name in labels]
+    totals.parts.append(
+        PartResult(
+            part=part,
+            labels=known + sorted(labels.difference(known)),
+            verdict="FAIL" if reason else "PASS",
+            score=worst.score,
+            reason=reason,
+            views=[view.file_name for view in views],
+            worst_view=worst.file_name,
+            counts=dict(zip(schema.defect_names, counts.tolist(), strict=True)),
+            false_regions=false_regions,
+        )
+    )
+
+
+def _predicted(
+    totals: _Totals, dataset: DefectDataset, views: list[ImageRecord], predict: Predict
+) -> Iterator[tuple[ImageRecord, NDArray[np.float32], LabelArray]]:
+    def timed(image: ImageArray) -> NDArray[np.float32]:
+        start = time.perf_counter()
+        scores = predict(image)
+        totals.seconds += time.perf_counter() - start
+        return scores
+
+    for record in views:
+        yield record, _scores(dataset, record, timed), dataset.label_map(record).defects
+
+
+def _interval(counts: segmentation.Counts, statistic: SumStatistic) -> Interval | None:
+    """Return the bootstrap interval over parts; None with fewer than two that show the defect."""
+    real = (counts[..., 0] + counts[..., 2]).reshape(len(counts), -1).sum(axis=1)
+    if (real > 0).sum() < MIN_INTERVAL_PARTS:
+        return None
+    return bootstrap_parts(counts, statistic)
+
+
+def _class_result(
+    totals: _Totals, counts: segmentation.Counts, tested: list[ImageRecord], index: int
+) -> ClassResult:
+    name = totals.schema.defect_names[index]
+    pooled = counts.sum(axis=0)[index]
+    value = float(segmentation.iou(pooled))
+    recall, precision = segmentation.thin_curve(*totals.histogram.curve(index))
+    return ClassResult(
+        name=name,
+        parts=sum(name in part.labels for part in totals.parts),
+        images=sum(name in record.labels for record in tested),
+        regions=int(totals.regions[index]),
+        true_positive=int(pooled[0]),
+        false_positive=int(pooled[1]),
+        false_negative=int(pooled[2]),
+        iou=None if np.isnan(value) else value,
+        iou_interval=_interval(counts[:, index], segmentation.iou),
+        average_precision=totals.histogram.average_precision(index),
+        defect_recall=rate(int(totals.found[index]), int(totals.regions[index])),
+        recall_curve=recall,
+        precision_curve=precision,
+    )
