@@ -18,3 +18,18 @@ def real_data() -> Path:
     if folder is None:
         pytest.skip("no public images: set FLAWSMITH_DATA or put them into ../shared/data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pouch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated data set with three frozen folds; tests must not change it."""
+    from flawsmith.data.folds import split_folds
+    from flawsmith.data.pouch import PouchSettings, write_pouch
+
+    folder = tmp_path_factory.mktemp("data") / "pouch"
+    settings = PouchSettings(
+        good_parts=9, defective_parts=36, min_parts_per_class=6, views=1, tile_size=64
+    )
+    dataset = write_pouch(folder, settings)
+    dataset.with_records(split_folds(dataset, k=3)).save_records()
+    return folder

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     model = typer.Typer(no_args_is_help=True, help="Train and test an inspection model.")
-    model.command()(train)
-    model.command()(test)
+    model.command("train")(train_command)
+    model.command("test")(evaluate_command)
     app.add_typer(model, name="model")
 
 
-def train(
+def train_command(
     data: Annotated[Path | None, typer.Option(help="Defect data set with folds.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
     network: Annotated[
@@ -72,7 +72,7 @@ def train(
         console.print(f"run folder: {run}\nnext: flawsmith model test {run}")
 
 
-def test(
+def evaluate_command(
     run: Annotated[Path, typer.Argument(help="Run folder of an inspection model.")],
     data: Annotated[
         Path | None, typer.Option(help="Another data set with the same classes.")
