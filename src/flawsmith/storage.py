@@ -2,13 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from flawsmith.errors import FlawsmithError
 
 PARTIAL = ".partial"
+
+_synced_later: ContextVar[bool] = ContextVar("synced_later", default=False)
+"""Set while a folder is written that has no name yet: one sync at its end serves all its files."""
+SYNC_THREADS = 16
 
 
 def sync_folder(folder: Path) -> None:
@@ -20,6 +26,26 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_files(paths: Sequence[Path]) -> None:
+    """Flush files that were written before, and their folders' entries.
+
+    From several threads, so that the file system joins the flushes: on ext4 about ten times
+    faster than one after the other.
+    """
+
+    def sync(path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    with ThreadPoolExecutor(SYNC_THREADS) as threads:
+        list(threads.map(sync, paths))
+    for folder in sorted({path.parent for path in paths}):
+        sync_folder(folder)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` so that ``path`` holds either all of it or what it held before."""
     temporary = path.with_name(f".{path.name}{PARTIAL}")
@@ -27,12 +53,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if not _synced_later.get():
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise FlawsmithError(f"cannot write {path}: {error.strerror or error}") from error
-    sync_folder(path.parent)
+    if not _synced_later.get():
+        sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,7 +84,12 @@ def new_folder(path: Path, *, what: str) -> Iterator[Path]:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        yield temporary
+        token = _synced_later.set(True)
+        try:
+            yield temporary
+        finally:
+            _synced_later.reset(token)
+        os.sync()  # one wait for all files, where one for each makes a large import twice as slow
         if path.is_dir():
             path.rmdir()
         temporary.replace(path)

@@ -107,13 +107,18 @@ def read_index_mask(path: Path) -> LabelArray:
             raise FlawsmithError(f"{path} is damaged or truncated: {error}") from None
 
 
-def write_index_mask(path: Path, indices: LabelArray, palette: list[int]) -> None:
-    """Write H x W indices as an 8-bit palette PNG."""
+def encode_index_mask(indices: LabelArray, palette: list[int]) -> bytes:
+    """Return H x W indices as an 8-bit palette PNG."""
     image = Image.fromarray(np.ascontiguousarray(indices, dtype=np.uint8), mode="P")
     image.putpalette(palette)
     stream = io.BytesIO()
     image.save(stream, format="PNG", compress_level=1)
-    write_bytes(path, stream.getvalue())
+    return stream.getvalue()
+
+
+def write_index_mask(path: Path, indices: LabelArray, palette: list[int]) -> None:
+    """Write H x W indices as an 8-bit palette PNG, whole or not at all."""
+    write_bytes(path, encode_index_mask(indices, palette))
 
 
 def encode_png(pixels: ImageArray) -> bytes:
