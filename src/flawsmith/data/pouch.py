@@ -17,16 +17,10 @@ from pydantic import Field, model_validator
 
 from flawsmith.config import StrictModel
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
+from flawsmith.data.pouch_clutter import PRINT_SIZE
 from flawsmith.data.pouch_defects import PAINTERS, Site
-from flawsmith.data.pouch_surface import (
-    VIEWS,
-    Piece,
-    Placed,
-    edge_distances,
-    make_camera,
-    make_piece,
-    render,
-)
+from flawsmith.data.pouch_piece import VIEWS, Piece, edge_distances, make_camera, make_piece
+from flawsmith.data.pouch_surface import Placed, render
 from flawsmith.data.schema import (
     BACKGROUND_COLOURS,
     DEFECT_COLOURS,
@@ -185,7 +179,7 @@ def _good_place(rng: np.random.Generator, piece: Piece) -> tuple[float, float]:
     kind = rng.choice(["body", "print", "rim", "outside"], p=[0.52, 0.08, 0.32, 0.08])
     if kind == "print" and piece.prints:
         mark = piece.prints[int(rng.integers(len(piece.prints)))]
-        return mark.x + rng.uniform(0, 300), mark.y + rng.uniform(0, 44)
+        return mark.x + rng.uniform(0, PRINT_SIZE[1]), mark.y + rng.uniform(0, PRINT_SIZE[0])
     if kind == "rim":
         depth = rng.uniform(-25, 45)
         ends = [(left + depth, y), (x, top + depth), (right - depth, y), (x, bottom - depth)]
@@ -196,6 +190,7 @@ def _good_place(rng: np.random.Generator, piece: Piece) -> tuple[float, float]:
     return x, y
 
 
+@lru_cache(maxsize=32)
 def _known(name: str) -> str:
     return schema().defect(name).name
 

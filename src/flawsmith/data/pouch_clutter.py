@@ -12,6 +12,9 @@ from flawsmith.data.pouch_noise import Grid, turned
 
 _FRAME_AREA = 5400.0 * 2000.0
 
+PRINT_SIZE = (44, 300)
+"""Height and width of a marking in pixels."""
+
 _DIGITS = (  # the usual 5 x 7 dot matrix, a row of five dots in each number
     (14, 17, 19, 21, 25, 17, 14),
     (4, 12, 4, 4, 4, 4, 14),
@@ -65,13 +68,13 @@ class Clutter:
             place = (rng.uniform(0, width, number), rng.uniform(0, height, number))
             return np.stack([*place, *columns], axis=1).astype(np.float32)
 
-        n = int(1700 * share * dust)
+        n = int(2600 * share * dust)
         specks = things(
             n,
             rng.uniform(0.6, 1.5, n),
             np.clip(rng.exponential(0.13, n), 0.04, 0.4) * rng.choice([-1, 1], n),
         )
-        n = int(260 * share * dust)
+        n = int(420 * share * dust)
         fibres = things(
             n,
             rng.uniform(0, np.pi, n),
@@ -79,7 +82,7 @@ class Clutter:
             rng.uniform(-0.5, 0.5, n),
             rng.uniform(0.06, 0.26, n) * rng.choice([-1, 1], n, p=[0.6, 0.4]),
         )
-        n = int(160 * share)
+        n = int(220 * share)
         scuffs = things(
             n,
             rng.normal(0, 0.6, n),
@@ -155,45 +158,54 @@ def add_clutter(clutter: Clutter, canvas: Layers) -> None:
 
 @dataclass(frozen=True)
 class Print:
-    """A lot code with a matrix code beside it.
+    """A lot code in dots with a matrix code beside it.
 
     Attributes:
-        ink: coverage 0 to 1 on its own patch.
-        x, y: place of its top left corner.
-        tone: relative reflectance of the ink, minus one.
+        digits: nine digits of the lot code.
+        code: 12 x 12 cells of the matrix code, 0 or 1.
+        x: left edge on the piece.
+        y: upper edge on the piece.
+        tone: relative change of the reflectance where the ink is.
     """
 
-    ink: Grid
+    digits: tuple[int, ...]
+    code: NDArray[np.bool_]
     x: int
     y: int
     tone: float
 
     @classmethod
-    def random(cls, rng: np.random.Generator, x: float, box: tuple[float, ...]) -> "Print":
-        """Draw the marking at about ``x`` along the cell, near its upper long edge."""
-        ink = np.zeros((44, 300), np.float32)
+    def random(cls, rng: np.random.Generator, x: float, top: float, tone: float) -> "Print":
+        """Draw the marking at about ``x`` along the cell whose upper edge is at ``top``."""
+        code = rng.random((12, 12)) < 0.5
+        code[:, 0], code[-1, :] = True, True
+        return cls(
+            digits=tuple(int(digit) for digit in rng.integers(0, 10, 9)),
+            code=code,
+            x=int(x + rng.uniform(0, 40)),
+            y=int(top + rng.uniform(190, 230)),
+            tone=tone * rng.uniform(0.7, 1.0),
+        )
+
+    def ink(self) -> Grid:
+        """Return the coverage with ink, `PRINT_SIZE` values from 0 to 1."""
+        ink = np.zeros(PRINT_SIZE, np.float32)
         dot = np.array([[0.5, 0.8, 0.2], [0.8, 1.0, 0.4], [0.2, 0.4, 0.1]], np.float32)
-        for place, digit in enumerate(rng.integers(0, 10, 9)):
-            rows = np.array([[(r >> (4 - c)) & 1 for c in range(5)] for r in _DIGITS[digit]])
+        for place, digit in enumerate(self.digits):
+            rows = np.array([[(row >> (4 - c)) & 1 for c in range(5)] for row in _DIGITS[digit]])
             left = 50 + 26 * place + (14 if place > 2 else 0)
             ink[10:31, left : left + 15] = np.kron(rows, dot)
-        code = rng.integers(0, 2, (12, 12)).astype(np.float32)
-        code[:, 0], code[-1, :] = 1.0, 1.0
-        ink[4:40, 2:38] = np.kron(code, np.ones((3, 3), np.float32))
-        return cls(
-            ink=(cv2.GaussianBlur(ink, (5, 5), 0.6) * rng.uniform(0.7, 1.0)).astype(np.float32),
-            x=int(x + rng.uniform(0, 40)),
-            y=int(box[1] + rng.uniform(190, 230)),
-            tone=float(rng.choice([-0.42, -0.3, 0.22, 0.34])),
-        )
+        ink[4:40, 2:38] = np.kron(self.code, np.ones((3, 3), np.float32))
+        blurred: Grid = cv2.GaussianBlur(ink, (5, 5), 0.6)
+        return blurred
 
 
 def add_print(mark: Print, canvas: Layers) -> None:
     """Add the marking where it meets the window."""
     height, width = canvas.albedo.shape
     top, left = mark.y - canvas.top, mark.x - canvas.left
-    y0, y1 = max(top, 0), min(top + mark.ink.shape[0], height)
-    x0, x1 = max(left, 0), min(left + mark.ink.shape[1], width)
+    y0, y1 = max(top, 0), min(top + PRINT_SIZE[0], height)
+    x0, x1 = max(left, 0), min(left + PRINT_SIZE[1], width)
     if y0 < y1 and x0 < x1:
-        ink = mark.ink[y0 - top : y1 - top, x0 - left : x1 - left]
+        ink = mark.ink()[y0 - top : y1 - top, x0 - left : x1 - left]
         canvas.albedo[y0:y1, x0:x1] += mark.tone * ink

@@ -54,6 +54,40 @@ class Site:
     at_rim: bool
 
 
+# A relative change of brightness that a person sees on the foil, and about what slope and gloss
+# weigh in it under the simulated lights; measured as the change between renderings with and
+# without the defect.
+_VISIBLE = 0.045
+_SLOPE_WEIGHT, _GLOSS_WEIGHT, _FILM_WEIGHT = 1.6, 0.3, 0.06
+_SMALLEST = 4  # pixels of a separate piece of a mask
+
+
+def _finish(
+    height: Grid, albedo: Grid, gloss: Grid | None, film: Grid | None, core: Mask
+) -> DefectPatch:
+    """Return the patch whose mask is the core and every pixel that changes visibly.
+
+    The mask depends on the defect alone, not on the light, so that all views share it.
+    """
+    flat = np.zeros_like(height)
+    gloss, film = (flat if gloss is None else gloss), (flat if film is None else film)
+    slope = np.hypot(np.gradient(height, axis=0), np.gradient(height, axis=1))
+    change = np.abs(albedo) + _SLOPE_WEIGHT * slope + _FILM_WEIGHT * film
+    change = change + _GLOSS_WEIGHT * np.abs(gloss)
+    visible = cv2.GaussianBlur(change.astype(np.float32), (5, 5), 0.65) > _VISIBLE
+    mask = (visible | core).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    keep = np.array([i > 0 and stats[i, cv2.CC_STAT_AREA] >= _SMALLEST for i in range(count)])
+    return DefectPatch(
+        height.astype(np.float32),
+        albedo.astype(np.float32),
+        gloss.astype(np.float32),
+        film.astype(np.float32),
+        keep[labels],
+    )
+
+
 def _grid(half: int) -> tuple[Grid, Grid]:
     axis = np.arange(-half, half + 1, dtype=np.float32)
     return axis[:, None], axis[None, :]
@@ -101,17 +135,17 @@ def paint_groove(rng: np.random.Generator, site: Site) -> DefectPatch:
     centre += _between(rng, 0.2, 0.9) * _line_noise(rng, u, half_length, 4)
     taper = np.clip(1.0 - np.abs(u / half_length) ** _between(rng, 2, 6), 0.0, 1.0)
     depth = taper * np.clip(0.9 + 0.3 * _line_noise(rng, u, half_length, 5), 0.3, 1.3)
-    if rng.random() < 0.25:  # the tool jumped
+    if rng.random() < 0.16:  # the tool jumped
         gap = _between(rng, -0.5, 0.5) * half_length
         depth *= _smoothstep((np.abs(u - gap) - _between(rng, 2, 6)) / 4.0)
     width = half_width * np.sqrt(np.clip(depth, 0.05, 1.3))
-    slope = _strength(rng, 0.34, 0.14, 0.7)
-    core_tone = _sign(rng) * _between(rng, 0.0, 0.26)
+    slope = _strength(rng, 0.42, 0.24, 0.8)
+    core_tone = _between(rng, -0.16, 0.36)
     offsets = [0.0]
     if rng.random() < 0.15:
         offsets.append(_sign(rng) * half_width * _between(rng, 2.4, 4.0))
     height, albedo = np.zeros_like(u), np.zeros_like(u)
-    mask = np.zeros(u.shape, bool)
+    core = np.zeros(u.shape, bool)
     burr = _between(rng, 0.1, 0.5) if rng.random() < 0.4 else 0.0
     for index, offset in enumerate(offsets):
         d = (v - centre - offset) / width
@@ -120,9 +154,8 @@ def paint_groove(rng: np.random.Generator, site: Site) -> DefectPatch:
         size = slope * half_width / 1.54 * depth * (1.0 if index == 0 else 0.6)
         height -= size * (valley - burr * lip)
         albedo += core_tone * depth * np.clip(1.0 - (d / 0.9) ** 2, 0.0, None)
-        mask |= (np.abs(d) < (1.45 if burr > 0.25 else 0.95)) & (depth > 0.12)
-    flat = np.zeros_like(height)
-    return DefectPatch(height, albedo, flat, flat, mask)
+        core |= (np.abs(d) < 0.7) & (depth > 0.2)
+    return _finish(height, albedo, None, None, core)
 
 
 def paint_spore(rng: np.random.Generator, site: Site) -> DefectPatch:
@@ -138,13 +171,12 @@ def paint_spore(rng: np.random.Generator, site: Site) -> DefectPatch:
     outline += 1.6 * patch_noise(rng, shape, 5.0)
     inside = outline - np.hypot(u, v)
     ground = _smoothstep(inside / _between(rng, 3.0, 8.0))
-    grip = _strength(rng, 1.0, 0.55, 1.7)
-    tone = _between(rng, -0.16, 0.16)
+    grip = _strength(rng, 1.05, 0.65, 1.7)
+    tone = _between(rng, -0.12, 0.22)
     blotches = patch_noise(rng, shape, _between(rng, 3.0, 5.5))
     albedo = grip * ground * (tone + _between(rng, 0.05, 0.12) * blotches)
     height = np.zeros(shape, np.float32)
-    mask = ground > 0.15
-    bump_tone = _between(rng, -0.2, 0.2)
+    bump_tone = _between(rng, -0.14, 0.3)
     mean_radius = _between(rng, 1.7, 3.2)
     count = int(1.25 * radius * radius * stretch / (mean_radius + 0.6) ** 2)
     reach = radius * 1.5
@@ -162,9 +194,7 @@ def paint_spore(rng: np.random.Generator, site: Site) -> DefectPatch:
         window = (slice(cy - k, cy + k + 1), slice(cx - k, cx + k + 1))
         height[window] = np.maximum(height[window], steep * size / 1.54 * bump)
         albedo[window] += bump_tone * grip * (0.5 + tall) * bump
-        mask[window] |= bump > 0.02
-    flat = np.zeros(shape, np.float32)
-    return DefectPatch(height, albedo.astype(np.float32), -0.3 * ground, flat, mask)
+    return _finish(height, albedo, _between(rng, -0.3, 0.3) * ground, None, ground > 0.3)
 
 
 def paint_folding(rng: np.random.Generator, site: Site) -> DefectPatch:
@@ -176,11 +206,11 @@ def paint_folding(rng: np.random.Generator, site: Site) -> DefectPatch:
         angle = site.direction + _sign(rng) * _between(rng, 0.15, 1.1)
     else:
         angle = _between(rng, 0, np.pi)
-    slope = _strength(rng, 0.3, 0.13, 0.6)
+    slope = _strength(rng, 0.32, 0.16, 0.6)
     near, far = _between(rng, 3.0, 6.0), _between(rng, 5.0, 11.0)
     if rng.random() < 0.5:
         near, far = far, near
-    crest_tone = _between(rng, -0.22, 0.22)
+    crest_tone = _between(rng, -0.14, 0.36)
     lines = [(0.0, 0.0, angle, half_length, _sign(rng) * _between(rng, 0.08, 0.5), 1.0, False)]
     for _ in range(int(rng.choice(3, p=[0.4, 0.4, 0.2]))):
         start = _between(rng, -0.5, 0.5) * half_length
@@ -194,7 +224,7 @@ def paint_folding(rng: np.random.Generator, site: Site) -> DefectPatch:
             (px, py, turn, length, _between(rng, -0.3, 0.3), _between(rng, 0.5, 0.9), True)
         )
     height = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    albedo, mask = np.zeros_like(height), np.zeros(height.shape, bool)
+    albedo, core = np.zeros_like(height), np.zeros(height.shape, bool)
     for px, py, turn, length, bend, share, is_branch in lines:
         u, v = turned(x - px, y - py, turn)
         bow = bend * (u * u / length - (0.0 if is_branch else length / 3))
@@ -208,65 +238,73 @@ def paint_folding(rng: np.random.Generator, site: Site) -> DefectPatch:
         height = np.maximum(height, slope * 0.5 * (near + far) * 0.8 * fade * roof)
         crest = np.clip(1.0 - (v / 1.6) ** 2, 0.0, None) * fade
         albedo += crest_tone * crest
-        mask |= (d < 0.9) & (fade > 0.08)
-    flat = np.zeros_like(height)
-    return DefectPatch(height.astype(np.float32), albedo.astype(np.float32), flat, flat, mask)
+        core |= (d < 0.8) & (fade > 0.15)
+    return _finish(height, albedo, None, None, core)
 
 
-def _capsule(x: Grid, y: Grid, end: tuple[float, float], r0: float, r1: float) -> Grid:
-    """Signed depth inside a tongue from the origin to ``end``, radius ``r0`` to ``r1``."""
+def _tongue(x: Grid, y: Grid, end: tuple[float, float], r0: float, r1: float) -> Grid:
+    """Signed depth inside a run of liquid from the origin to the drop at ``end``."""
     ex, ey = end
     t = np.clip((x * ex + y * ey) / max(ex * ex + ey * ey, 1e-6), 0.0, 1.0)
-    neck = 1.0 - 0.35 * np.sin(np.pi * t)
+    neck = 1.0 - 0.5 * np.sin(np.pi * np.sqrt(t)) ** 2
     depth: Grid = (r0 + (r1 - r0) * t) * neck - np.hypot(x - t * ex, y - t * ey)
+    return depth
+
+
+def _flow(rng: np.random.Generator, x: Grid, y: Grid, source: float, reach: float) -> Grid:
+    """Signed depth inside a puddle at the origin that runs towards x, with drips and drops."""
+    depth: Grid = source - np.hypot(x * _between(rng, 0.7, 1.1), y * _between(rng, 0.7, 1.1))
+    for order in range(int(rng.integers(2, 6))):
+        turn, length = 0.4 * rng.standard_normal(), reach * _between(rng, 0.5, 1.2)
+        side = 0.0 if order == 0 else _between(rng, -0.6, 0.6) * source
+        end = (length * math.cos(turn), length * math.sin(turn))
+        tongue = _tongue(
+            x, y - side, end, source * _between(rng, 0.3, 0.6), _between(rng, 3.5, 9.0)
+        )
+        blend = np.clip(0.5 + (tongue - depth) / 8.0, 0.0, 1.0)
+        depth = depth + blend * (tongue - depth) + 2.0 * blend * (1 - blend)
+    depth = depth + 2.2 * patch_noise(rng, depth.shape, 15.0)
+    depth = depth + 0.7 * patch_noise(rng, depth.shape, 5.0)
+    for _ in range(int(rng.integers(2, 10))):
+        turn, far = 0.8 * rng.standard_normal(), _between(rng, 0.5, 1.35) * reach
+        drop = np.hypot(x - far * math.cos(turn), y - far * math.sin(turn))
+        depth = np.maximum(depth, _between(rng, 1.4, 4.4) - drop)
     return depth
 
 
 def paint_leakage(rng: np.random.Generator, site: Site) -> DefectPatch:
     """Leakage: an irregular flow-like film with a soft rim, drips and satellites."""
-    source, reach = _between(rng, 9, 22), _between(rng, 18, 58)
-    half = int(source + reach) + 14
+    source, reach = _between(rng, 9, 22), _between(rng, 22, 62)
+    half = int(source + reach) + 12
     shape = (2 * half + 1, 2 * half + 1)
     y, x = _grid(half)
-    back = 0.5 * reach
-    flow_x, flow_y = math.cos(site.direction), math.sin(site.direction)
-    x0, y0 = x + back * flow_x, y + back * flow_y
-    depth = source - np.hypot(x0 * _between(rng, 0.8, 1.2), y0)
-    for _ in range(int(rng.integers(2, 5))):
-        turn = site.direction + 0.45 * rng.standard_normal()
-        length = reach * _between(rng, 0.45, 1.15)
-        end = (length * math.cos(turn), length * math.sin(turn))
-        tongue = _capsule(x0, y0, end, source * _between(rng, 0.4, 0.8), _between(rng, 3.0, 8.0))
-        blend = np.clip(0.5 + (tongue - depth) / 10.0, 0.0, 1.0)
-        depth = depth + blend * (tongue - depth) + 2.5 * blend * (1 - blend)
-    depth = depth + 2.6 * patch_noise(rng, shape, 13.0) + 0.8 * patch_noise(rng, shape, 4.5)
-    for _ in range(int(rng.integers(1, 8))):
-        turn, far = site.direction + 0.9 * rng.standard_normal(), _between(rng, 0.4, 1.35) * reach
-        drop = _between(rng, 1.6, 4.6)
-        cx, cy = far * math.cos(turn), far * math.sin(turn)
-        depth = np.maximum(depth, drop - np.hypot(x0 - cx, y0 - cy))
+    along, across = turned(x, y, site.direction)
+    along = along + 0.5 * reach + 2.5 * patch_noise(rng, shape, 24.0)
+    across = across + 3.5 * patch_noise(rng, shape, 20.0)
+    depth = _flow(rng, along, across, source, reach)
     border = _smoothstep((half - 1 - np.maximum(np.abs(x), np.abs(y))) / 6.0)
-    wet = _smoothstep(depth / _between(rng, 2.0, 6.5)) * border
-    grip = _strength(rng, 1.0, 0.5, 1.7)
-    tone = -_between(rng, 0.06, 0.26) if rng.random() < 0.62 else _between(rng, 0.0, 0.24)
-    ring_place = _between(rng, 2.0, 4.5)
+    wet = _smoothstep(depth / _between(rng, 1.6, 6.0)) * border
+    grip = _strength(rng, 1.05, 0.75, 1.6)
+    tone = -_between(rng, 0.1, 0.3) if rng.random() < 0.62 else _between(rng, 0.06, 0.26)
+    ring_place = _between(rng, 1.6, 4.0)
     ring = np.exp(-(((depth - ring_place) / (0.6 * ring_place)) ** 2)) * wet
-    thick = np.clip(0.75 + 0.35 * (x0 * flow_x + y0 * flow_y - back) / reach, 0.3, 1.2)
-    uneven = 1.0 + 0.3 * patch_noise(rng, shape, 9.0)
-    albedo = grip * (tone * wet * thick * uneven + _sign(rng, 0.3) * _between(rng, 0, 0.16) * ring)
+    thick = np.clip(0.75 + 0.35 * (along - 0.5 * reach) / reach, 0.4, 1.2)
+    uneven = 1.0 + 0.25 * patch_noise(rng, shape, 9.0)
+    edge_tone = _sign(rng, 0.3) * _between(rng, 0.04, 0.2)
+    albedo = grip * (tone * wet * thick * uneven + edge_tone * ring)
     gloss = grip * _between(rng, -0.5, 0.7) * wet
-    height = _between(rng, 0.1, 0.5) * grip * _smoothstep(depth / 7.0) * border
+    height = _between(rng, 0.2, 0.9) * grip * _smoothstep(depth / 7.0) * border
     film = np.clip(_between(rng, 0.5, 0.95) * wet, 0.0, 1.0)
-    return DefectPatch(height, albedo, gloss, film, wet > 0.13)
+    return _finish(height, albedo, gloss, film, wet > 0.3)
 
 
 def _paint_dots(rng: np.random.Generator, polarity: float) -> DefectPatch:
     half = 26
     shape = (2 * half + 1, 2 * half + 1)
     y, x = _grid(half)
-    contrast = polarity * _strength(rng, 0.2, 0.1, 0.45)
+    contrast = polarity * _strength(rng, 0.25, 0.14, 0.5)
     height, albedo = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    mask = np.zeros(shape, bool)
+    core = np.zeros(shape, bool)
     centres = [(0.0, 0.0, _between(rng, 1.7, 6.6))]
     for _ in range(int(rng.choice(3, p=[0.82, 0.12, 0.06]))):
         turn, far = _between(rng, 0, 2 * np.pi), _between(rng, 9, 15)
@@ -281,15 +319,13 @@ def _paint_dots(rng: np.random.Generator, polarity: float) -> DefectPatch:
         r = np.hypot(u, v) - 0.13 * radius * patch_noise(rng, shape, 3.5)
         spot = np.clip((radius - r) / soft + 0.5, 0.0, 1.0)
         albedo += contrast * spot * (1 + 0.12 * patch_noise(rng, shape, 2.5))
-        mask |= spot > 0.15
+        core |= spot > 0.5
         if has_halo:
             wide = radius * 0.7 + 1.5
             halo = np.clip(1.0 - (r - radius) / wide, 0.0, 1.0) * (1 - spot)
             albedo += contrast * halo_tone * halo
-            mask |= halo > 0.35
         height += pit * radius / 1.54 * np.clip(1 - (r / (radius + 0.8)) ** 2, 0, None) ** 2
-    flat = np.zeros(shape, np.float32)
-    return DefectPatch(height.astype(np.float32), albedo.astype(np.float32), flat, flat, mask)
+    return _finish(height, albedo, None, None, core)
 
 
 def paint_white_dot(rng: np.random.Generator, site: Site) -> DefectPatch:
@@ -311,11 +347,3 @@ PAINTERS: dict[str, Callable[[np.random.Generator, Site], DefectPatch]] = {
     "black_dot": paint_black_dot,
 }
 """Painters in the order of the schema's ids 1 to 6."""
-
-
-def keep_main_region(mask: Mask, smallest: int = 3) -> Mask:
-    """Return the mask without specks of fewer than ``smallest`` pixels."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    keep = np.array([i > 0 and stats[i, cv2.CC_STAT_AREA] >= smallest for i in range(count)])
-    result: Mask = keep[labels]
-    return result

@@ -16,38 +16,27 @@ BANK_SIZE = 1024
 _BANK_SEED = 271828
 
 
-def spline_basis(coords: Grid, spacing: float, *, derivative: bool = False) -> tuple[int, Grid]:
-    """Return (first knot, len(coords) x knots weights) of a uniform cubic B-spline.
+def spline_basis(coords: Grid, spacing: float) -> tuple[int, Grid, Grid]:
+    """Return the first knot, and len(coords) x knots weights of a cubic B-spline and its slope.
 
     Args:
         coords: increasing places, in pixels.
         spacing: distance of the knots, in pixels.
-        derivative: weights of the first derivative instead of the value, per pixel.
     """
     place = coords.astype(np.float64) / spacing
     knot = np.floor(place).astype(np.int64)
     t = place - knot
-    if derivative:
-        weights = [
-            -((1 - t) ** 2) / 2,
-            (9 * t * t - 12 * t) / 6,
-            (-9 * t * t + 6 * t + 3) / 6,
-            t * t / 2,
-        ]
-    else:
-        weights = [
-            (1 - t) ** 3 / 6,
-            (3 * t**3 - 6 * t * t + 4) / 6,
-            (-3 * t**3 + 3 * t * t + 3 * t + 1) / 6,
-            t**3 / 6,
-        ]
+    t2, t3 = t * t, t * t * t
+    values = (1 - 3 * t + 3 * t2 - t3, 4 - 6 * t2 + 3 * t3, 1 + 3 * t + 3 * t2 - 3 * t3, t3)
+    slopes = (-1 + 2 * t - t2, -4 * t + 3 * t2, 1 + 2 * t - 3 * t2, t2)
     first = int(knot[0])
-    basis = np.zeros((len(coords), int(knot[-1]) - first + 4), np.float32)
-    rows = np.arange(len(coords))
-    scale = spacing if derivative else 1.0
-    for offset, weight in enumerate(weights):
-        basis[rows, knot - first + offset] = weight / scale
-    return first, basis
+    shape = (len(coords), int(knot[-1]) - first + 4)
+    value, slope = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    rows, columns = np.arange(len(coords)), knot - first
+    for offset in range(4):
+        value[rows, columns + offset] = values[offset] / 6
+        slope[rows, columns + offset] = slopes[offset] / (2 * spacing)
+    return first, value, slope
 
 
 _LEAD = 5  # knots before the frame, so that places slightly outside of it are defined
@@ -68,7 +57,7 @@ class Curve:
 
     def __call__(self, coords: Grid) -> Grid:
         """Return the values at increasing ``coords``."""
-        first, basis = spline_basis(coords, self.spacing)
+        first, basis, _ = spline_basis(coords, self.spacing)
         start = first + _LEAD
         values: Grid = basis @ self.knots[start : start + basis.shape[1]]
         return values
@@ -96,10 +85,8 @@ class Lattice:
 
     def slopes(self, ys: Grid, xs: Grid) -> tuple[Grid, Grid]:
         """Return the derivatives along x and along y on the grid ``ys`` x ``xs``."""
-        first_y, by = spline_basis(ys, self.spacing[0])
-        first_x, bx = spline_basis(xs, self.spacing[1])
-        _, dy = spline_basis(ys, self.spacing[0], derivative=True)
-        _, dx = spline_basis(xs, self.spacing[1], derivative=True)
+        first_y, by, dy = spline_basis(ys, self.spacing[0])
+        first_x, bx, dx = spline_basis(xs, self.spacing[1])
         top, left = first_y + _LEAD, first_x + _LEAD
         local = self.knots[top : top + by.shape[1], left : left + bx.shape[1]]
         along_x: Grid = by @ (local @ dx.T)
@@ -141,8 +128,8 @@ def bank() -> Bank:
         unit: Grid = ((out - out.mean()) / out.std()).astype(np.float32)
         return unit
 
-    height = spectrum() * np.exp(-(((radius - 0.11) / 0.055) ** 2))
-    grain = spectrum() * np.exp(-((fx / 0.012) ** 2) - (fy / 0.3) ** 2)
+    height = spectrum() * np.exp(-((radius / 0.17) ** 2)) * radius / (radius + 0.05) ** 1.5
+    grain = spectrum() * np.exp(-((fx / 0.008) ** 2) - (fy / 0.3) ** 2)
     mottle = spectrum() * np.exp(-((radius / 0.035) ** 2))
     return Bank(
         emboss_x=field(height * 2j * np.pi * fx),
