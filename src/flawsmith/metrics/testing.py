@@ -7,6 +7,7 @@ scores in [0, 1], plane 0 for "no defect": a network on tiles and machine vision
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,9 +236,7 @@ def evaluate(
     ``seconds_per_image`` is the time within ``predict``.
 
     Args:
-        dataset: where the images are.
         records: what to test on; grouped by part here, in order of first appearance.
-        predict: whole image to scores.
         thresholds: of `choose_thresholds`, from other parts than these.
         arm: name of the training mix.
         model: name of the network or method.
@@ -262,13 +261,6 @@ def evaluate(
 
     counts = np.stack(totals.counts)
     macro = float(segmentation.macro_iou(counts.sum(axis=0)))
-    defective = [bool(p.labels) for p in totals.parts]
-    escaped = sum(p.verdict == "PASS" for p in totals.parts if p.labels)
-    failed = sum(p.verdict == "FAIL" for p in totals.parts if not p.labels)
-    false_regions = sum(p.false_regions for p in totals.parts if not p.labels)
-    good = len(defective) - sum(defective)
-    scores = [p.score for p in totals.parts]
-    both = 0 < good < len(defective)
     return Evaluation(
         arm=arm,
         model=model,
@@ -282,16 +274,28 @@ def evaluate(
         macro_iou=None if np.isnan(macro) else macro,
         macro_iou_interval=_interval(counts, segmentation.macro_iou),
         pixel_accuracy=segmentation.pixel_accuracy(totals.matrix),
-        escape=rate(escaped, sum(defective)),
-        overkill=rate(failed, good),
-        false_regions_per_good_part=false_regions / good if good else None,
-        part_auroc=float(roc_auc_score(defective, scores)) if both else None,
-        part_average_precision=float(average_precision_score(defective, scores)) if both else None,
+        **_part_figures(totals.parts),
         parts=totals.parts,
         predictions=totals.predictions,
         images=len(tested),
         seconds_per_image=totals.seconds / len(tested),
     )
+
+
+def _part_figures(parts: Sequence[PartResult]) -> dict[str, Any]:
+    """Return the fields of `Evaluation` that count parts; those without a denominator are None."""
+    good = [part for part in parts if not part.labels]
+    defective = [part for part in parts if part.labels]
+    truth, scores = [bool(part.labels) for part in parts], [part.score for part in parts]
+    both = bool(good and defective)
+    false_regions = sum(part.false_regions for part in good)
+    return {
+        "escape": rate(sum(part.verdict == "PASS" for part in defective), len(defective)),
+        "overkill": rate(sum(part.verdict == "FAIL" for part in good), len(good)),
+        "false_regions_per_good_part": false_regions / len(good) if good else None,
+        "part_auroc": float(roc_auc_score(truth, scores)) if both else None,
+        "part_average_precision": float(average_precision_score(truth, scores)) if both else None,
+    }
 
 
 def _test_part(
