@@ -233,17 +233,9 @@ def evaluate(
 
     A part FAILs if any of its views has a region with a score of at least ``thresholds.region``.
     Images that are labelled without a mask count for the verdicts only, excluded ones not at all.
-    ``seconds_per_image`` is the time within ``predict``.
-
-    Args:
-        records: what to test on; grouped by part here, in order of first appearance.
-        thresholds: of `choose_thresholds`, from other parts than these.
-        arm: name of the training mix.
-        model: name of the network or method.
-        fold: the fold that is tested.
-        composition: what the model was trained on, as in `Evaluation`.
-        save_prediction: stores an index map and returns its name for `Evaluation.predictions`.
-        progress: called with 1 after each image.
+    ``seconds_per_image`` is the time within ``predict``. The thresholds come from other parts than
+    these; ``save_prediction`` stores an index map and returns its name for
+    `Evaluation.predictions`; ``progress(1)`` follows each image; the rest is as in `Evaluation`.
 
     Raises:
         FlawsmithError: if there is nothing to test, a synthetic record, or scores do not fit.
