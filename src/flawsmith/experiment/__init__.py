@@ -1,0 +1,1 @@
+"""Experiments: balance a data set, test whether it helped, report it."""

@@ -1,0 +1,242 @@
+"""The report: tested inspection models as one self-contained page, and its numbers as JSON."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from flawsmith import __version__
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment import report_charts, report_words
+from flawsmith.experiment.plant import PlantAssumptions
+from flawsmith.experiment.report_examples import (
+    FALSE_ALARMS_SHOWN,
+    FOUND_SHOWN,
+    MISSED_SHOWN,
+    Kind,
+    TestedRun,
+    make_examples,
+)
+from flawsmith.experiment.report_facts import Arm, DataFacts, Example, ReportFacts
+from flawsmith.experiment.report_runs import TrainingLog, read_training_log
+from flawsmith.experiment.report_synthetic import SyntheticPages
+from flawsmith.experiment.report_tables import (
+    change_words,
+    compare_macro,
+    make_arms,
+    make_classes,
+    make_composition,
+    make_paired,
+    make_parts,
+    require_comparable,
+)
+from flawsmith.experiment.report_words import Verdict, describe, judge
+from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
+from flawsmith.storage import write_text
+
+SYNTHESIZER_COLOUR = "#3c8d7a"
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What was written, and what it says first."""
+
+    html: Path
+    json: Path
+    facts: ReportFacts
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of page one."""
+        return self.facts.verdict
+
+
+def build_report(
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    synthesizer: Path | None = None,
+    synthetic: Path | None = None,
+    plant: PlantAssumptions | None = None,
+    title: str | None = None,
+) -> ReportResult:
+    """Write ``out`` (.html) and the same name with .json from tested runs.
+
+    Args:
+        runs: run folders with ``evaluation.json``, in the order of the columns; the first learned
+            ``real`` arm is "before", the last learned one "after".
+        out: the page to write; an older one is replaced.
+        synthesizer: run folder of the synthesizer, for its samples and training curves.
+        synthetic: synthetic data set, for sheets of its images beside real ones.
+        plant: volume, defect rate and shifts; the defaults are printed on the page.
+        title: heading of the page; by default it names the data set.
+
+    Raises:
+        FlawsmithError: if a run was not tested, or on other parts than the first.
+    """
+    _require_inputs(runs, out, synthesizer)
+    evaluations = [Evaluation.load(run) for run in runs]
+    require_comparable(runs, evaluations)
+    dataset, note = _open_data(evaluations[0])
+    made = DefectDataset.open(synthetic) if synthetic else None
+    facts = _collect(runs, evaluations, dataset, note, plant or PlantAssumptions(), title)
+    schema = dataset.schema if dataset else made.schema if made else None
+    pages = SyntheticPages(dataset, evaluations[0].fold, schema)
+    facts = facts.model_copy(
+        update={
+            "synthetic": pages.build(synthesizer, made) if synthesizer or made else None,
+            "training": facts.training + _synthesizer_log(synthesizer),
+            "reproduce": _commands(runs, out, synthesizer, synthetic, facts.assumptions),
+        }
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    numbers = out.with_suffix(".json")
+    write_text(out, render(facts))
+    write_text(numbers, facts.model_dump_json(indent=1))
+    return ReportResult(html=out, json=numbers, facts=facts)
+
+
+def render(facts: ReportFacts) -> str:
+    """Return the page; every text in it is escaped."""
+    folder = resources.files("flawsmith.experiment") / "templates"
+    names = ("report.html.j2", "report_details.html.j2", "report.css")
+    environment = Environment(
+        loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(page=facts, charts=report_charts, words=report_words)
+
+
+def _require_inputs(runs: Sequence[Path], out: Path, synthesizer: Path | None) -> None:
+    if not runs:
+        raise FlawsmithError("no run was given; expected at least one tested run folder")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise FlawsmithError(f"--out {out}: expected a name that ends with .html")
+    if synthesizer is not None and not synthesizer.is_dir():
+        raise FlawsmithError(f"--synthesizer {synthesizer}: there is no such run folder")
+
+
+def _open_data(evaluation: Evaluation) -> tuple[DefectDataset | None, str]:
+    """Return the data set that was tested on, and what is wrong with it now."""
+    try:
+        dataset = DefectDataset.open(Path(evaluation.data))
+    except FlawsmithError:
+        return None, f"The data set is no longer at {evaluation.data}: no test image is shown."
+    if dataset.fingerprint() != evaluation.data_fingerprint:
+        return dataset, (
+            f"The data set has changed since the test (fingerprint now {dataset.fingerprint()}): "
+            "pictures may not match the numbers. Test the models again."
+        )
+    return dataset, ""
+
+
+def _collect(
+    runs: Sequence[Path],
+    evaluations: Sequence[Evaluation],
+    dataset: DefectDataset | None,
+    note: str,
+    assumptions: PlantAssumptions,
+    title: str | None,
+) -> ReportFacts:
+    arms = make_arms(runs, evaluations, assumptions)
+    tested = [TestedRun(*t) for t in zip(runs, evaluations, arms, strict=True)]
+    roles = [arm.role for arm in arms]
+    after = roles.index("after")
+    before = roles.index("before") if "before" in roles else None
+    old_way = roles.index("old way") if "old way" in roles else None
+    last, first = evaluations[after], None if before is None else evaluations[before]
+    data = _data_facts(last, dataset, note)
+    colours = {d.name: d.colour for d in dataset.schema.defects} if dataset else {}
+
+    def examples(kind: Kind, limit: int) -> list[Example]:
+        earlier = None if before is None else tested[before]
+        return make_examples(kind, limit, dataset, tested[after], earlier)
+
+    written = (runs[after] / EVALUATION_FILE).stat().st_mtime
+    return ReportFacts(
+        title=title or f"Inspection of {data.name}",
+        tested_on=datetime.fromtimestamp(written, UTC).date().isoformat(),
+        version=__version__,
+        data=data,
+        assumptions=assumptions,
+        arms=arms,
+        before=before,
+        after=after,
+        old_way=old_way,
+        verdict=_verdict(arms, before, after, last),
+        power=report_words.power_words(data.defective_parts, data.good_parts),
+        paired=make_paired(first, last) if first else None,
+        macro=compare_macro(first, last),
+        composition=make_composition(first, last),
+        classes=make_classes(evaluations, colours),
+        parts=make_parts(evaluations, last),
+        missed=examples("missed", MISSED_SHOWN),
+        found=examples("found", FOUND_SHOWN),
+        false_alarms=examples("false alarm", FALSE_ALARMS_SHOWN),
+        synthetic=None,
+        training=[
+            read_training_log(run, label=arm.label, colour=arm.colour)
+            for run, arm in zip(runs, arms, strict=True)
+        ],
+        reproduce=[],
+    )
+
+
+def _verdict(arms: list[Arm], before: int | None, after: int, last: Evaluation) -> Verdict:
+    new = arms[after]
+    if before is None:
+        return describe(new.label, new.escape, new.overkill)
+    old = arms[before]
+    change = "training again" if last.arm == "real" else change_words(last)
+    return judge((old.escape, old.overkill), (new.escape, new.overkill), change)
+
+
+def _data_facts(evaluation: Evaluation, dataset: DefectDataset | None, note: str) -> DataFacts:
+    defective = sum(bool(part.labels) for part in evaluation.parts)
+    return DataFacts(
+        name=dataset.schema.name if dataset else Path(evaluation.data).name,
+        path=evaluation.data,
+        fingerprint=evaluation.data_fingerprint,
+        fold=evaluation.fold,
+        simulated=evaluation.simulated,
+        test_parts=len(evaluation.parts),
+        defective_parts=defective,
+        good_parts=len(evaluation.parts) - defective,
+        test_images=evaluation.images,
+        note=note,
+    )
+
+
+def _synthesizer_log(synthesizer: Path | None) -> list[TrainingLog]:
+    if synthesizer is None:
+        return []
+    label = f"Synthesizer ({synthesizer.name})"
+    return [read_training_log(synthesizer, label=label, colour=SYNTHESIZER_COLOUR)]
+
+
+def _commands(
+    runs: Sequence[Path],
+    out: Path,
+    synthesizer: Path | None,
+    synthetic: Path | None,
+    plant: PlantAssumptions,
+) -> list[str]:
+    """Return the commands that make this page again from the run folders."""
+    options: list[str | Path] = ["--out", out]
+    options += ["--synthesizer", synthesizer] if synthesizer else []
+    options += ["--synthetic", synthetic] if synthetic else []
+    options += ["--volume", str(plant.volume), "--defect-ppm", f"{plant.defect_ppm:g}"]
+    options += ["--review-seconds", f"{plant.review_seconds:g}"]
+    options += ["--shifts-per-year", f"{plant.shifts_per_year:g}"]
+    tests = [shlex.join(["flawsmith", "model", "test", str(run)]) for run in runs]
+    words = ["flawsmith", "report", *runs, *options]
+    return [*tests, shlex.join(str(word) for word in words)]
