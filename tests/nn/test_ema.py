@@ -53,3 +53,19 @@ def test_state_goes_into_another_average():
 def test_half_life_must_be_positive():
     with pytest.raises(ValueError, match="half-life must be positive"):
         Ema(nn.Linear(1, 1), halflife_images=0)
+
+
+def test_untrained_weights_are_soon_forgotten():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = Ema(network, halflife_images=1000)
+    first = average.average.weight.item()
+    with torch.no_grad():
+        network.weight.fill_(5.0)
+    for step in range(20):
+        average.update(8, seen=8 * step)
+    assert average.average.weight.item() == pytest.approx(5.0, abs=0.01)
+    slow = Ema(network, halflife_images=1000)
+    with torch.no_grad():
+        slow.average.weight.fill_(first)
+    slow.update(160)
+    assert abs(slow.average.weight.item() - first) < 0.2 * abs(5.0 - first)

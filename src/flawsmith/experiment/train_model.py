@@ -2,10 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,15 +29,13 @@ from flawsmith.models import NETWORKS
 from flawsmith.storage import write_text
 from flawsmith.systems.base import stack_tiles
 from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
-from flawsmith.training.loop import Advance, Fit, Hooks
+from flawsmith.training.loop import Fit, Hooks
 from flawsmith.training.processes import is_first_process
 
 MACHINE_VISION = "machine_vision"
 COMPOSITION_FILE = "composition.json"
 VALIDATION_IMAGES = 60
 """Validation images looked at during training; thresholds are chosen on all of them."""
-
-Bar = Callable[[str, int], AbstractContextManager[Advance]]
 
 
 def configure_model(
@@ -91,13 +86,13 @@ def train_model(config: InspectionModelConfig, run: Path, hooks: Hooks, *, resum
         return
     write_text(run / COMPOSITION_FILE, json.dumps(composition, indent=1))
     records = validation or datasets[0].records
-    with _bar(hooks, "thresholds", len(records)) as advance:
+    with hooks.bar("thresholds", len(records)) as advance:
         thresholds = choose_thresholds(datasets[0], records, load_predict(run), progress=advance)
     save_thresholds(run, thresholds)
 
 
 def _fit_machine_vision(run: Path, dataset: DefectDataset, hooks: Hooks) -> None:
-    with _bar(hooks, "fit rules", MachineVision.FIT_STEPS) as advance:
+    with hooks.bar("fit rules", MachineVision.FIT_STEPS) as advance:
         MachineVision.fit(dataset, dataset.records, progress=advance).save(
             run / MACHINE_VISION_FILE
         )
@@ -189,7 +184,7 @@ def evaluate_run(
         write_index_mask(folder / name, indices, dataset.schema.palette())
         return f"predictions/{name}"
 
-    with _bar(hooks, f"test {config.arm}", len(records)) as advance:
+    with hooks.bar(f"test {config.arm}", len(records)) as advance:
         evaluation = evaluate(
             dataset,
             records,
@@ -226,9 +221,3 @@ def _composition(datasets: list[DefectDataset]) -> dict[str, dict[str, int]]:
             of_source = counts.setdefault(record.source, {})
             of_source[label] = of_source.get(label, 0) + 1
     return counts
-
-
-def _bar(hooks: Hooks, title: str, total: int) -> AbstractContextManager[Any]:
-    if hooks.progress is None:
-        return nullcontext(lambda count=1, *, note="": None)
-    return hooks.progress(title, total)

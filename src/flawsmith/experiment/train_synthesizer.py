@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 
 from flawsmith.config import apply_overrides, load_preset, validate
+from flawsmith.data.images import write_image, write_index_mask
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.data.tiles import Tile, TileSource
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.runs import create_run
 from flawsmith.experiment.training_data import training_datasets
 from flawsmith.systems import SYSTEMS
-from flawsmith.systems.base import Batch, SampleRequest, System, stack_tiles
+from flawsmith.systems.base import Batch, SampleRequest, Samples, System, stack_tiles
 from flawsmith.systems.load import load_config
 from flawsmith.training.config import RunConfig
 from flawsmith.training.loop import Fit, Hooks, Progress
@@ -122,5 +123,17 @@ def _draw_sheet(system: System, images: int, tiles: list[Tile], schema: Schema, 
             to_picture(image.float().cpu().numpy())
             for image in (*layers, samples.images[i], batch.images[i])
         ]
-        rows.append((schema.defects[tile.label - 1].name, pictures))
+        name = schema.defects[tile.label - 1].name
+        rows.append((name, pictures))
+        _write_gallery(run / "samples" / "gallery" / name, samples, i, schema)
     write_sheet(run / "samples" / f"{images:010d}.png", columns, rows)
+
+
+def _write_gallery(folder: Path, samples: Samples, index: int, schema: Schema) -> None:
+    """Write the newest sample of a class as files of its own, for the report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_index_mask(
+        folder / "label.png", samples.defects[index].byte().cpu().numpy(), schema.palette()
+    )
+    for name, images in {"synthetic": samples.images, **samples.layers}.items():
+        write_image(folder / f"{name.lower()}.png", to_picture(images[index].float().cpu().numpy()))

@@ -91,6 +91,45 @@ def low_frequency_mse(prediction: Tensor, target: Tensor, weight: Tensor, scale:
     return _weighted_mean(means.square().mean(dim=1), share)
 
 
+def band_contrast_mse(
+    prediction: Tensor, target: Tensor, weight: Tensor, scale: int, *, bands: int = 3
+) -> Tensor:
+    """Return how far the local contrast of a few frequency bands is from the target's.
+
+    Band b is the difference of local means over 2^b and 2^(b+1) pixels; its contrast is the root
+    of its mean square over windows of ``scale`` pixels. The texture itself stays free: this says
+    how strong it must be, the discriminator what it looks like (docs/decisions.md, D12).
+
+    Args:
+        prediction: N x C x H x W.
+        target: as the prediction.
+        weight: N x H x W, 0 = does not count.
+        scale: side of a window, in pixels.
+        bands: number of bands, from the finest.
+    """
+    weight = weight.float()
+    total = prediction.new_zeros((), dtype=torch.float32)
+    fine = torch.stack([prediction.float(), target.float()])
+    for band in range(bands):
+        coarse = _smooth(fine, 2 ** (band + 1))
+        squares = (fine - coarse).square()
+        roots = []
+        for image in squares:
+            means, share = _local_means(image, weight, scale)
+            roots.append((means + 1e-6).sqrt())
+        total = total + _weighted_mean((roots[0] - roots[1]).square().mean(dim=1), share)
+        fine = coarse
+    return total
+
+
+def _smooth(images: Tensor, pixels: int) -> Tensor:
+    """Return ... x C x H x W images averaged over about ``pixels`` pixels, same size."""
+    flat = images.flatten(0, 1)
+    kernel = pixels + 1
+    edges = [kernel // 2] * 4
+    return F.avg_pool2d(F.pad(flat, edges, mode="replicate"), kernel, stride=1).view_as(images)
+
+
 def _local_means(image: Tensor, weight: Tensor, scale: int) -> tuple[Tensor, Tensor]:
     """Return weighted means, N x C x h x w, and the weight of each window, N x h x w."""
     if scale < 1:

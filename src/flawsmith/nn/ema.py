@@ -11,8 +11,12 @@ class Ema:
 
     After ``images`` more images, average <- d * average + (1 - d) * live with
     d = 2 ** (-images / halflife_images): after a half-life the old average weighs one half,
-    whatever the batch size. Buffers (batch-norm statistics) are copied.
+    whatever the batch size. Early in a run the half-life is at most a tenth of the images seen,
+    so that untrained weights are soon forgotten (StyleGAN2's ramp-up, there a twentieth). Buffers
+    (batch-norm statistics) are copied.
     """
+
+    RAMP_UP = 0.1
 
     def __init__(self, network: nn.Module, halflife_images: float) -> None:
         if halflife_images <= 0:
@@ -22,9 +26,17 @@ class Ema:
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, images: int) -> None:
-        """Move the average towards the live weights by the step that ``images`` images make."""
-        share = 1.0 - 2.0 ** (-images / self.halflife_images)
+    def update(self, images: int, *, seen: int | None = None) -> None:
+        """Move the average towards the live weights by the step that ``images`` images make.
+
+        Args:
+            images: of the step.
+            seen: images of the whole run so far, for the ramp-up; None: no ramp-up.
+        """
+        halflife = self.halflife_images
+        if seen is not None:
+            halflife = min(halflife, max(self.RAMP_UP * seen, 1e-9))
+        share = 1.0 - 2.0 ** (-images / halflife)
         for mean, live in zip(self.average.parameters(), self.live.parameters(), strict=True):
             mean.lerp_(live, share)
         for kept, current in zip(self.average.buffers(), self.live.buffers(), strict=True):

@@ -17,6 +17,7 @@ from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.losses.adversarial import GanObjective
 from flawsmith.losses.reconstruction import (
     background_weight,
+    band_contrast_mse,
     defect_mask,
     defect_target,
     known_weight,
@@ -28,6 +29,8 @@ from flawsmith.models.patch_gan import PatchGan
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, seeded_noise
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
+
+CONTRAST_WINDOW = 16
 
 
 class DbsGanNetwork(StrictModel):
@@ -57,6 +60,7 @@ class DbsGanLoss(StrictModel):
     Attributes:
         background_scale: outside the mask only structure of this many pixels and more is
             reconstructed, the finer texture is left to the adversarial term; 1: all of it.
+        weight_contrast: of the local contrast of that texture in a few frequency bands.
         mask_margin: pixels by which the mask grows before background is taken as unobserved.
     """
 
@@ -64,6 +68,7 @@ class DbsGanLoss(StrictModel):
     weight_branches: float = Field(default=1.0, ge=0)
     weight_rec: float = Field(default=100.0, ge=0)
     weight_adv: float = Field(default=1.0, ge=0)
+    weight_contrast: float = Field(default=0.0, ge=0)
     background_scale: int = Field(default=1, ge=1)
     mask_margin: int = Field(default=3, ge=0)
 
@@ -164,14 +169,16 @@ class DbsGan(System):
         defect = masked_mse(x_d, target, known_weight(batch.defects))
         background = low_frequency_mse(x_b, real, seen, weights.background_scale)
         rec = self.reconstruction_loss(fake, batch)
+        contrast = self.contrast_loss([fake, x_b], batch)
         adv = self.objective.generator(self.judge(fake, batch))
         total = (
             weights.weight_branches * (defect + background)
             + weights.weight_rec * rec
+            + weights.weight_contrast * contrast
             + weights.weight_adv * adv
         )
         return {"g/defect": defect, "g/background": background, "g/rec": rec, "g/adv": adv,
-                "g/total": total}  # fmt: skip
+                "g/contrast": contrast, "g/total": total}  # fmt: skip
 
     def reconstruction_loss(self, fake: Tensor, batch: Batch) -> Tensor:
         """Return L_rec: all pixels as in the paper, or the defect's and coarse background (D3)."""
@@ -183,6 +190,16 @@ class DbsGan(System):
         return masked_mse(fake, batch.images, inside) + low_frequency_mse(
             fake, batch.images, known - inside, scale
         )
+
+    def contrast_loss(self, images: list[Tensor], batch: Batch) -> Tensor:
+        """Return the error of the local contrast of x_hat everywhere and X_b outside (D12)."""
+        if self.config.loss.weight_contrast == 0.0:
+            return batch.images.new_zeros(())
+        seen = background_weight(batch.defects, margin_pixels=self.config.loss.mask_margin)
+        fake, x_b = images
+        return band_contrast_mse(
+            fake, batch.images, known_weight(batch.defects), CONTRAST_WINDOW
+        ) + band_contrast_mse(x_b, batch.images, seen, CONTRAST_WINDOW)
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> Losses:
         """L_D of the GAN objective on real images and on those of the generator."""

@@ -82,6 +82,10 @@ class Hooks:
     progress: Callable[[str, int], AbstractContextManager[Advance]] | None = None
     report: Callable[[str], None] = field(default=lambda line: None)
 
+    def bar(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """Return a progress bar, or a silent one."""
+        return _NoBar() if self.progress is None else self.progress(title, total)
+
 
 @dataclass
 class Progress:
@@ -178,7 +182,7 @@ class Fit:
                 f"rate (--set optimizer.learning_rate=...). The last good weights are in {self.run}"
             )
         for average in self.averages.values():
-            average.update(self.settings.batch_size)
+            average.update(self.settings.batch_size, seen=images)
         return scalars
 
     def _after_step(self, log: "MetricsLog | _Silent", scalars: dict[str, float]) -> None:
@@ -291,9 +295,7 @@ class Fit:
                 group["lr"] = rate * factor
 
     def _bar(self) -> AbstractContextManager[Advance]:
-        if self.hooks.progress is None or not self.processes.first:
-            return _NoBar()
-        return self.hooks.progress("train", self.settings.total_images)
+        return self.hooks.bar("train", self.settings.total_images)
 
     def _note(self, start: float) -> str:
         rate = self.settings.batch_size / (time.perf_counter() - start)

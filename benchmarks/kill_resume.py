@@ -1,0 +1,173 @@
+"""Kills import, training, synthesis and model training at random moments; nothing may be lost.
+
+Every stage runs once undisturbed and once under SIGKILLs at random moments, each time started
+again with the command that a user would give. The results must be equal, byte for byte.
+
+    python benchmarks/kill_resume.py [--kills 20] [--seed 0]
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flawsmith.data.folds import split_folds
+from flawsmith.data.pouch import PouchSettings, write_pouch
+from flawsmith.training.checkpoint import checkpoints
+
+EVERY = ["--set", "training.checkpoint_every_images=16"]
+LONG = ["--set", "training.total_images=400"]
+VOLATILE = {"environment.json", "metrics.jsonl", "synthesis.log"}  # hold times
+
+
+def flawsmith(*arguments: object) -> list[str]:
+    """Return the command line of the installed entry point."""
+    return [sys.executable, "-m", "flawsmith", *map(str, arguments)]
+
+
+def run(command: list[str], kill_after: float | None) -> bool:
+    """Run a command, killed after some seconds if given; return whether it finished."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        output, _ = process.communicate(timeout=kill_after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return False
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{output}")
+    return True
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Return a hash of every file that must not depend on kills."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in VOLATILE and "tensorboard" not in path.parts
+        and path.name != "state.json"  # holds seconds
+    }  # fmt: skip
+
+
+class Stage:
+    """One command of the product, how it is begun and how it is gone on with."""
+
+    def __init__(
+        self, name: str, begin: Callable[[Path], list[str]], go_on: Callable[[Path], list[str]]
+    ) -> None:
+        self.name, self.begin, self.go_on = name, begin, go_on
+
+    def undisturbed(self, out: Path) -> float:
+        """Run without a kill and return the seconds."""
+        start = time.perf_counter()
+        run(self.begin(out), None)
+        return time.perf_counter() - start
+
+    def killed(self, out: Path, kills: int, seconds: float, dice: random.Random) -> int:
+        """Run with kills at random moments; return how many hit."""
+        command, hits = self.begin(out), 0
+        for _ in range(kills):
+            if run(command, dice.uniform(0.05, 1.0) * seconds):
+                return hits
+            hits += 1
+            command = self.go_on(out)
+        run(command, None)
+        return hits
+
+
+def stages(folder: Path) -> list[Stage]:
+    """Return the stages; later ones use what earlier ones made."""
+    data, gan = folder / "data", folder / "gan"
+
+    def imports(out: Path) -> list[str]:
+        return flawsmith("data", "import", data, out, "--format", "index_png")
+
+    def synthesis(out: Path) -> list[str]:
+        return flawsmith(
+            "synthesize", gan, "--data", data, "--balance", "--per-class", 60, "--out", out
+        )
+
+    def train(out: Path) -> list[str]:
+        return flawsmith("train", "dbs_gan", "--data", data, "--preset", "tiny", "--out", out,
+                         *EVERY, *LONG)  # fmt: skip
+
+    def model(out: Path) -> list[str]:
+        return flawsmith("model", "train", "--data", data, "--preset", "tiny", "--out", out,
+                         *EVERY, *LONG)  # fmt: skip
+
+    def resumed(begin: Callable[[Path], list[str]], *verb: str) -> Callable[[Path], list[str]]:
+        def go_on(out: Path) -> list[str]:
+            ready = (out / "config.toml").is_file()
+            return flawsmith(*verb, "--resume", out) if ready else begin(out)
+
+        return go_on
+
+    return [
+        Stage("import", imports, imports),
+        Stage("train", train, resumed(train, "train")),
+        Stage("synthesize", synthesis, synthesis),
+        Stage("model train", model, resumed(model, "model", "train")),
+    ]
+
+
+def main() -> None:
+    """Run every stage undisturbed and under kills, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    dice = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        settings = PouchSettings(
+            good_parts=60, defective_parts=60, min_parts_per_class=6, views=1, tile_size=64
+        )
+        dataset = write_pouch(folder / "data", settings)
+        dataset.with_records(split_folds(dataset, k=3)).save_records()
+        make_gan = flawsmith("train", "dbs_gan", "--data", folder / "data", "--preset", "tiny",
+                             "--out", folder / "gan")  # fmt: skip
+        run(make_gan, None)
+        total = 0
+        for number, stage in enumerate(stages(folder)):
+            left = arguments.kills - total
+            kills = left if number == 3 else max(1, left // (4 - number))
+            whole, hurt = folder / f"{number}-whole", folder / f"{number}-killed"
+            seconds = stage.undisturbed(whole)
+            hits = 0
+            while hits < kills:  # a run that ended before its kill is done again
+                if hurt.exists():
+                    _remove(hurt)
+                hits += stage.killed(hurt, kills - hits, seconds, dice)
+            if checkpoints(hurt) or stage.name in ("import", "synthesize"):
+                equal = digest(whole) == digest(hurt)
+            else:
+                equal = False
+            total += hits
+            print(f"{stage.name}: {hits} kills in a job of {seconds:.1f} s, "
+                  f"{'equal to the undisturbed run' if equal else 'DIFFERENT'}")  # fmt: skip
+            if not equal:
+                raise SystemExit(1)
+    print(f"{total} kills, nothing lost")
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Training steps against the machine: images/s, GFLOP/s, share of the matrix-product rate.
+
+Each setting runs in a process of its own, since the allocator cannot be set back. "plain" is fp32
+PyTorch as it comes; "ours" is what the loop chooses after its timed step, with freed memory kept.
+
+    python benchmarks/train_step.py [--steps 5] [--only dbs_gan-small]
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from flawsmith.config import load_preset, validate
+from flawsmith.data.pouch import schema
+from flawsmith.systems import SYSTEMS
+from flawsmith.systems.base import Batch
+from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
+from flawsmith.training.config import TrainingConfig
+from flawsmith.training.engine import Engine
+from flawsmith.training.precision import Precision, candidates, choose, keep_freed_memory
+
+CASES = ("dbs_gan-small", "dbs_gan-stable", "fc_hardnet70-small")
+SMALL_BATCH = {"dbs_gan-stable": 1}  # 64 channels at 256 px: one image shows the rate
+
+
+def build(case: str, precision: Precision):
+    """Return a fresh system in this precision, its tile size and batch size."""
+    name, preset = case.split("-")
+    values = load_preset(name, preset) | {"system": name, "preset": preset}
+    values["data"] = {**values.get("data", {}), "path": ""}
+    torch.manual_seed(0)
+    if name in SYSTEMS:
+        system_class = SYSTEMS.get(name)
+        config = validate(system_class.config_class, values, source=case)
+        system = system_class(config, schema())
+    else:
+        config = validate(InspectionModelConfig, values, source=case)
+        system = SegmentationTraining(config, schema())
+    for network in system.networks().values():
+        network.to(memory_format=precision.memory_format)
+    system.engine = Engine(precision=precision)
+    return system, config.training
+
+
+def make_batch(training: TrainingConfig, batch_size: int, precision: Precision) -> Batch:
+    """Return random images with a defect in the middle of each."""
+    size = training.tile_size
+    generator = torch.Generator().manual_seed(0)
+    defects = torch.zeros(batch_size, size, size, dtype=torch.long)
+    defects[:, size // 4 : size // 2, size // 4 : size // 2] = 1
+    batch = Batch(
+        images=torch.rand(batch_size, 1, size, size, generator=generator) * 2 - 1,
+        defects=defects,
+        backgrounds=torch.zeros_like(defects),
+        labels=torch.ones(batch_size, dtype=torch.long),
+        seeds=torch.arange(batch_size),
+    )
+    return batch.to(torch.device("cpu"), precision.memory_format)
+
+
+def measure(case: str, how: str, steps: int) -> dict[str, object]:
+    """Time steps of one case: plain or ours."""
+    if how == "ours":
+        keep_freed_memory()
+
+    def timed_step(precision: Precision):
+        system, training = build(case, precision)
+        batch = make_batch(training, SMALL_BATCH.get(case, training.batch_size), precision)
+        return lambda: system.step(batch)
+
+    _, training = build(case, Precision())
+    options = candidates(training) if how == "ours" else [Precision()]
+    precision, _ = choose(options, timed_step)
+    step = timed_step(precision)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    times = []
+    for _ in range(steps):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    seconds = statistics.median(times)
+    batch_size = SMALL_BATCH.get(case, training.batch_size)
+    return {
+        "case": case,
+        "how": how,
+        "precision": str(precision),
+        "seconds": seconds,
+        "images_per_second": batch_size / seconds,
+        "gflops": counter.get_total_flops() / seconds / 1e9,
+    }
+
+
+def matrix_rate(dtype: torch.dtype, size: int = 4096) -> float:
+    """Return the best GFLOP/s of a square matrix product."""
+    a = torch.randn(size, size).to(dtype)
+    a @ a
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times) / 1e9
+
+
+def main() -> None:
+    """Run all cases in turn, plain and ours next to each other, and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--only", choices=CASES)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(*arguments.child, arguments.steps)))
+        return
+    rates = {"fp32": matrix_rate(torch.float32), "bf16": matrix_rate(torch.bfloat16)}
+    print(f"threads {torch.get_num_threads()}, {torch.backends.cpu.get_cpu_capability()}")
+    print(f"matrix product 4096^3: fp32 {rates['fp32']:.0f}, bf16 {rates['bf16']:.0f} GFLOP/s")
+    print("| step | how | computes in | s | images/s | GFLOP/s | of bf16 | of fp32 | speed-up |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for case in [arguments.only] if arguments.only else CASES:
+        rows: dict[str, list[dict]] = {"plain": [], "ours": []}
+        for _ in range(arguments.rounds):  # in turn, so that a slow minute hits both
+            for how, found in rows.items():
+                command = [sys.executable, __file__, "--steps", str(arguments.steps)]
+                output = subprocess.check_output([*command, "--child", case, how], text=True)
+                found.append(json.loads(output.splitlines()[-1]))
+        best = {how: min(found, key=lambda row: row["seconds"]) for how, found in rows.items()}
+        for how, row in best.items():
+            speed_up = best["plain"]["seconds"] / row["seconds"]
+            print(
+                f"| {case} | {how} | {row['precision']} | {row['seconds']:.3f} "
+                f"| {row['images_per_second']:.1f} | {row['gflops']:.0f} "
+                f"| {row['gflops'] / rates['bf16']:.0%} | {row['gflops'] / rates['fp32']:.0%} "
+                f"| {speed_up:.2f} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""``flawsmith info``: systems, networks, presets, formats and what this machine offers."""
+
+import typer
+
+from flawsmith.cli.console import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command()(info)
+
+
+def info() -> None:
+    """List systems, presets, networks, formats and the environment."""
+    from rich.table import Table
+
+    from flawsmith.config import preset_names
+    from flawsmith.data.formats import FORMATS
+    from flawsmith.models import NETWORKS
+    from flawsmith.systems import SYSTEMS
+    from flawsmith.training.logs import environment
+
+    systems = Table("system", "what it is", "presets")
+    for name, system in SYSTEMS:
+        systems.add_row(name, _first_line(system), ", ".join(preset_names(name)))
+    console.print(systems)
+    models = Table("inspection model", "presets")
+    for name in [n for n in NETWORKS.names() if preset_names(n) and n not in SYSTEMS]:
+        models.add_row(name, ", ".join(preset_names(name)))
+    models.add_row("machine_vision", "fixed rules, fitted once")
+    console.print(models)
+    formats = Table("format of data import", "what it is")
+    for name, entry in FORMATS:
+        formats.add_row(name, _first_line(entry))
+    console.print(formats)
+    facts = environment()
+    packages = ", ".join(f"{k} {v}" for k, v in facts.pop("packages").items() if v)
+    console.print(packages)
+    console.print(", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items()))
+
+
+def _first_line(entry: object) -> str:
+    return (entry.__doc__ or "").strip().split("\n")[0]

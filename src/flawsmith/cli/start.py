@@ -1,0 +1,55 @@
+"""``flawsmith start``: the first hour with a folder of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flawsmith.cli.console import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command()(start)
+
+
+def start(
+    folder: Annotated[Path, typer.Argument(help="Your images and labels, as they are.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for everything that it makes.")] = None,
+    format: Annotated[str, typer.Option(help="auto, or a name of flawsmith info.")] = "auto",
+    part_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; its group is the part.")
+    ] = None,
+    view_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; its group is the view.")
+    ] = None,
+    class_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; its group is the class.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Number of folds by part.")] = None,
+    fold: Annotated[int, typer.Option(help="The fold to test on.")] = 0,
+    images: Annotated[int, typer.Option(help="Training tiles; more is slower.")] = 12_800,
+    volume: Annotated[int, typer.Option(help="Parts a year on your line.")] = 1_000_000,
+    defect_ppm: Annotated[float, typer.Option(help="Defective parts in a million.")] = 5000.0,
+    review_seconds: Annotated[float, typer.Option(help="A person's second look.")] = 20.0,
+) -> None:
+    """Import, check, split by part, train on real images only, test, report: about 30 minutes."""
+    from flawsmith.cli.demo import step
+    from flawsmith.cli.train import duration, training_hooks
+    from flawsmith.experiment.plant import PlantAssumptions
+    from flawsmith.experiment.start import StartChoices
+    from flawsmith.experiment.start import start as run_start
+
+    choices = StartChoices(
+        format=format,
+        part_pattern=part_pattern,
+        view_pattern=view_pattern,
+        class_pattern=class_pattern,
+        folds=folds,
+        fold=fold,
+        images=images,
+    )
+    plant = PlantAssumptions(volume=volume, defect_ppm=defect_ppm, review_seconds=review_seconds)
+    out = out or Path(f"start-{folder.resolve().name}")
+    report, seconds = run_start(folder, out, choices, plant, training_hooks(), step)
+    console.print(f"done in {duration(seconds)}\nreport: {report}")

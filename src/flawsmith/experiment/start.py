@@ -1,0 +1,112 @@
+"""The first hour of a new user: a folder as it is, an honest inspection model, a report."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flawsmith.data.checks import check
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.folds import claims
+from flawsmith.data.formats import REPORT_FILE, import_folder
+from flawsmith.data.schema import SCHEMA_FILE
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.pipeline import Pipeline
+from flawsmith.experiment.plant import PlantAssumptions
+from flawsmith.training.loop import Hooks
+
+FEWEST_PARTS = 10
+"""Defective parts below which five folds leave a test fold with one part or none."""
+
+
+@dataclass(frozen=True)
+class StartChoices:
+    """What the user may say; None leaves the choice to `start`, which prints it.
+
+    Attributes:
+        folds: how many parts of the data; one of them tests.
+        images: training tiles of the inspection model.
+    """
+
+    format: str = "auto"
+    part_pattern: str | None = None
+    view_pattern: str | None = None
+    class_pattern: str | None = None
+    folds: int | None = None
+    fold: int = 0
+    images: int = 12_800
+
+
+def start(
+    folder: Path,
+    out: Path,
+    choices: StartChoices,
+    plant: PlantAssumptions,
+    hooks: Hooks,
+    say: Callable[[str], None],
+) -> tuple[Path, float]:
+    """Import, check, split, train and test on real images, report.
+
+    Returns:
+        The report and the seconds it took. A start that was stopped goes on where it was.
+    """
+    begin = time.perf_counter()
+    pipeline = Pipeline(out=out, fold=choices.fold, hooks=hooks, say=say)
+    if not (pipeline.data / SCHEMA_FILE).is_file():
+        _import(folder, pipeline, choices)
+    dataset = DefectDataset.open(pipeline.data)
+    _require_masks(dataset)
+    report = check(dataset)
+    say(
+        f"checked: {len(report.problems)} problems; all of it: flawsmith data check {pipeline.data}"
+    )
+    folds = _choose_folds(dataset, choices, say)
+    pipeline.split(folds=folds)
+    for claim in claims(DefectDataset.open(pipeline.data)):
+        hooks.report(f"  {claim}")
+    machine_vision = pipeline.machine_vision()
+    real = pipeline.inspection_model("real", overrides=[f"training.total_images={choices.images}"])
+    result = pipeline.report(
+        [machine_vision, real], synthesizer=None, plant=plant, title=f"First look: {folder.name}"
+    )
+    return result.html, time.perf_counter() - begin
+
+
+def _import(folder: Path, pipeline: Pipeline, choices: StartChoices) -> None:
+    pipeline.say(f"import {folder} into {pipeline.data}")
+    report = import_folder(
+        folder,
+        pipeline.data,
+        format=choices.format,
+        part_pattern=choices.part_pattern,
+        view_pattern=choices.view_pattern,
+        class_pattern=choices.class_pattern,
+    )
+    counts = ", ".join(f"{name} {count}" for name, count in report.classes.items())
+    tell = pipeline.hooks.report
+    tell(f"  format {report.format}: {report.reason} (--format changes it)")
+    tell(f"  {report.images} images of {report.parts} parts, {report.good} good; {counts}")
+    for note in report.notes:
+        tell(f"  {note}")
+    if report.findings:
+        tell(f"  {len(report.findings)} findings: {pipeline.data / REPORT_FILE}")
+
+
+def _require_masks(dataset: DefectDataset) -> None:
+    if not any(record.mask_file_name for record in dataset.usable()):
+        raise FlawsmithError(
+            f"{dataset.root} has labels for whole images only; an inspection model here needs "
+            "masks that show where the defect is"
+        )
+
+
+def _choose_folds(dataset: DefectDataset, choices: StartChoices, say: Callable[[str], None]) -> int:
+    usable = dataset.usable().records
+    if all(record.fold is not None for record in usable):
+        folds = len({record.fold for record in usable})
+        say(f"folds: the {folds} that the data came with; fold {choices.fold} tests")
+        return folds
+    defective = {record.part for record in usable if record.labels}
+    folds = choices.folds or (5 if len(defective) >= FEWEST_PARTS else 2)
+    say(f"folds: {folds} by part, fold {choices.fold} tests (--folds, --fold change it)")
+    return folds
