@@ -282,12 +282,22 @@ def test_hostile_names_are_escaped(tmp_path: Path) -> None:
 def test_one_model_has_no_comparison_and_says_so(plant: Plant, tmp_path: Path) -> None:
     page, numbers, _ = build(tmp_path, plant.run("real", "real", 0, 0))
     assert "Real images only: 0 of 25 defective parts missed, 0 of 10 good parts" in page.text
-    assert "There is no model trained another way to compare with." in page.text
+    assert "No learned model trained another way was tested to compare with." in page.text
     assert "No defective part was missed" in page.text
     assert "No good part was rejected." in page.text
     assert "within chance" not in page.text
     assert numbers["before"] is None
     assert numbers["synthetic"] is None
+
+
+def test_one_model_is_set_beside_the_old_way(plant: Plant, tmp_path: Path) -> None:
+    old, run = plant.run("mv", "machine_vision", 20, 3), plant.run("real", "real", 1, 2)
+    text = build(tmp_path, old, run)[0].text
+    assert (
+        "The old way (fixed rules): 20 of 25 defective parts missed (80 %, between 59 % and 93 %); "
+        "the intervals do not overlap, the model has fewer."
+    ) in text
+    assert "3 of 10 good parts rejected (30 %, between 6.7 % and 65 %); the difference is" in text
 
 
 def test_no_good_and_no_defective_parts(tmp_path: Path) -> None:

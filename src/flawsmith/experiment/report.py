@@ -194,7 +194,9 @@ def _collect(
 def _verdict(arms: list[Arm], before: int | None, after: int, last: Evaluation) -> Verdict:
     new = arms[after]
     if before is None:
-        return describe(new.label, new.escape, new.overkill)
+        rules = next((arm for arm in arms if arm.role == "old way"), None)
+        beside = (rules.escape, rules.overkill) if rules else None
+        return describe(new.label, new.escape, new.overkill, beside)
     old = arms[before]
     change = "training again" if last.arm == "real" else change_words(last)
     return judge((old.escape, old.overkill), (new.escape, new.overkill), change)

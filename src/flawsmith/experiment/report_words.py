@@ -201,8 +201,13 @@ def _sentence(
     return f"Now {now}; before, {then}. {tail}"
 
 
-def describe(label: str, escape: Rate | None, overkill: Rate | None) -> Verdict:
-    """Return the verdict where there is one model only: what it does, and no comparison."""
+def describe(
+    label: str,
+    escape: Rate | None,
+    overkill: Rate | None,
+    old_way: tuple[Rate | None, Rate | None] | None = None,
+) -> Verdict:
+    """Return the verdict where there is one learned model: what it does, beside the old way."""
     unknown = Comparison(direction="unknown", proven=False)
     headline = f"{label}: how many defects it misses is not known, no defective part was tested."
     if escape is not None:
@@ -214,12 +219,31 @@ def describe(label: str, escape: Rate | None, overkill: Rate | None) -> Verdict:
         sentences=[
             _sentence(None, escape, unknown, *MISSED),
             _sentence(None, overkill, unknown, *REJECTED),
-            "There is no model trained another way to compare with.",
+            *_beside(old_way, (escape, overkill)),
+            "No learned model trained another way was tested to compare with.",
         ],
         tone="open",
         escape=unknown,
         overkill=unknown,
     )
+
+
+def _beside(
+    old: tuple[Rate | None, Rate | None] | None, new: tuple[Rate | None, Rate | None]
+) -> list[str]:
+    sentences = []
+    for before, after, what in zip(old or (), new, (MISSED, REJECTED), strict=False):
+        if before is None or after is None:
+            continue
+        comparison = compare_rates(before, after)
+        tail = "the difference is within chance"
+        if comparison.direction == "same":
+            tail = "no difference"
+        elif comparison.proven:
+            change = "fewer" if comparison.direction == "better" else "more"
+            tail = f"the intervals do not overlap, the model has {change}"
+        sentences.append(f"The old way (fixed rules): {rate_words(before, *what)}; {tail}.")
+    return sentences
 
 
 def power_words(defective: int, good: int) -> str:
