@@ -1,0 +1,74 @@
+"""How many images of each class to add, so that all classes are equally frequent (Table 3).
+
+The unit is an image that shows the class: one with two kinds of defect counts once for each. Only
+real images count that a run trains on; the test fold and the validation parts do not.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flawsmith.data.dataset import ImageRecord
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The composition of a training set and what it lacks, by the name of the defect.
+
+    Attributes:
+        before: images that show the class.
+        added: images to synthesize for it.
+        without_masks: classes that no training image has a mask of, so none can be synthesized.
+    """
+
+    before: dict[str, int]
+    added: dict[str, int]
+    without_masks: list[str]
+
+    @property
+    def after(self) -> dict[str, int]:
+        """Images that show the class, real and synthetic."""
+        return {name: count + self.added.get(name, 0) for name, count in self.before.items()}
+
+    @property
+    def total(self) -> int:
+        """All images to synthesize."""
+        return sum(self.added.values())
+
+
+def plan_balance(counts: dict[str, int], per_class: int | None = None) -> dict[str, int]:
+    """Return the images to add to each class.
+
+    Args:
+        counts: images that show each class.
+        per_class: what to fill every class to; by default the count of the largest. A class that
+            has more keeps them and gets none.
+
+    Raises:
+        FlawsmithError: if ``per_class`` is below 1.
+
+    Example:
+        >>> plan_balance({"groove": 2200, "spore": 200, "leakage": 4600})
+        {'groove': 2400, 'spore': 4400, 'leakage': 0}
+    """
+    if per_class is not None and per_class < 1:
+        raise FlawsmithError(f"--per-class {per_class}: expected the images of a class, 1 or more")
+    target = max(counts.values(), default=0) if per_class is None else per_class
+    return {name: max(0, target - count) for name, count in counts.items()}
+
+
+def balance(records: Iterable[ImageRecord], schema: Schema, per_class: int | None) -> Balance:
+    """Return what the training records lack; classes without any mask are left out of the plan."""
+    shown: Counter[str] = Counter()
+    masked: Counter[str] = Counter()
+    for record in records:
+        if record.source != "real" or record.excluded is not None:
+            continue
+        shown.update(set(record.labels))
+        masked.update(set(record.labels) if record.mask_file_name else ())
+    before = {name: shown[name] for name in schema.defect_names}
+    added = plan_balance(before, per_class)
+    without = [name for name in schema.defect_names if not masked[name]]
+    return Balance(before, {n: c for n, c in added.items() if n not in without}, without)

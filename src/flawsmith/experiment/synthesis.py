@@ -1,0 +1,299 @@
+"""Synthesis of a labelled data set: label maps from the mask bank, images from a synthesizer.
+
+Image i depends on the settings and i alone, so a killed synthesis goes on where it stopped and
+ends with the same files.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flawsmith.config import StrictModel, validate
+from flawsmith.data.dataset import DatasetWriter, DefectDataset, ImageRecord, LabelMap
+from flawsmith.data.images import ImageArray, from_unit
+from flawsmith.data.mask_bank import DrawnLabelMap, MaskBank
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.training_data import training_records
+from flawsmith.storage import require_free, write_text
+from flawsmith.systems.base import SampleRequest, Samples
+from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
+from flawsmith.training import checkpoint as ckpt
+from flawsmith.training.loop import Advance
+
+SETTINGS_FILE = "synthesis.json"
+
+
+class SynthesisSettings(StrictModel):
+    """What a synthetic set follows from; written to ``synthesis.json`` before its first image.
+
+    Attributes:
+        run: folder name of the synthesizer's run.
+        checkpoint: the one of that run that was loaded.
+        fold: the test fold, of which nothing is used.
+        plan: images to make for each defect, by name.
+        max_defects: most defects in one image.
+        tile_size: height and width of the images.
+        data: fingerprint of the data set that masks and layouts come from.
+    """
+
+    format_version: int = 1
+    run: str
+    checkpoint: str
+    system: str
+    fold: int | None
+    seed: int
+    plan: dict[str, int]
+    max_defects: int
+    tile_size: int
+    data: str
+
+    @property
+    def total(self) -> int:
+        """Images of the whole set."""
+        return sum(self.plan.values())
+
+    def image_seed(self, index: int) -> int:
+        """Return the seed of everything random in image ``index``; 53 bits, exact in JSON."""
+        state = np.random.SeedSequence((self.seed, index)).generate_state(1, np.uint64)
+        return int(state[0] >> np.uint64(11))
+
+    def class_ids(self, schema: Schema) -> NDArray[np.uint8]:
+        """Return the defect of each image, shuffled: a part of the set is about balanced too."""
+        ids = [schema.defect(name).id for name in self.plan]
+        ordered = np.repeat(np.array(ids, np.uint8), list(self.plan.values()))
+        return np.random.default_rng(self.seed).permutation(ordered)
+
+
+@dataclass(frozen=True)
+class SynthesisReport:
+    """What a call of `synthesize` did.
+
+    Attributes:
+        out: the synthetic data set.
+        images: in it.
+        new_images: of them made now; the others were there already.
+        seconds: it took to make them.
+    """
+
+    out: Path
+    images: int
+    new_images: int
+    seconds: float
+
+    @property
+    def images_per_second(self) -> float:
+        """New images a second."""
+        return self.new_images / self.seconds if self.seconds else 0.0
+
+
+def synthesize(
+    run: Path,
+    dataset: DefectDataset,
+    out: Path,
+    *,
+    plan: dict[str, int],
+    fold: int | None = None,
+    seed: int = 0,
+    batch_size: int = 32,
+    max_defects: int = 1,
+    advance: Advance | None = None,
+) -> SynthesisReport:
+    """Make a synthetic data set in ``out``, or go on with one that a kill left behind.
+
+    Masks and layouts come from the images that the run was trained on, never from the test fold or
+    from the parts that are kept for validation.
+
+    Args:
+        run: folder of a trained synthesizer.
+        dataset: the one that the run was trained on.
+        out: where the synthetic set is or shall be.
+        plan: images to make for each defect, by name.
+        fold: the test fold; by default the run's, and no other is accepted.
+        seed: of everything random.
+        batch_size: images at a time; files are equal bit by bit for the same batch size only.
+        max_defects: most defects in one image.
+        advance: told of finished images.
+
+    Raises:
+        FlawsmithError: if run, data, fold and plan do not fit together, or ``out`` holds anything
+            but a beginning of this very set.
+    """
+    if batch_size < 1 or max_defects < 1 or seed < 0:
+        raise FlawsmithError(
+            f"batch size {batch_size}, max defects {max_defects}, seed {seed}: expected at least "
+            "1, 1 and 0"
+        )
+    records = synthesis_records(run, dataset, fold)
+    bank = MaskBank.from_dataset(dataset, records)
+    _require_masks(plan, bank)
+    synthesizer = load_synthesizer(run)
+    settings = SynthesisSettings(
+        run=synthesizer.run,
+        checkpoint=ckpt.checkpoints(run)[-1].name,
+        system=synthesizer.name,
+        fold=synthesizer.fold,
+        seed=seed,
+        plan=plan,
+        max_defects=max_defects,
+        tile_size=synthesizer.tile_size,
+        data=dataset.fingerprint(),
+    )
+    return fill(synthesizer, bank, out, settings, batch_size=batch_size, advance=advance)
+
+
+def synthesis_records(
+    run: Path, dataset: DefectDataset, fold: int | None = None
+) -> list[ImageRecord]:
+    """Return the real records that a run was trained on: all that a synthesis of it may use.
+
+    Raises:
+        FlawsmithError: if ``fold`` is not the run's test fold, or the classes of run and data set
+            differ.
+    """
+    config, schema = load_config(run), Schema.load(run)
+    if fold is not None and fold != config.data.fold:
+        left_out = "no fold" if config.data.fold is None else f"fold {config.data.fold}"
+        raise FlawsmithError(
+            f"{run} was trained leaving out {left_out}, not fold {fold}, so its images would show "
+            f"what fold {fold} tests; train one for it with: flawsmith train {config.system} "
+            f"--data {dataset.root} --fold {fold}"
+        )
+    for kind in ("backgrounds", "defects"):
+        names = [[e.name for e in getattr(s, kind)] for s in (schema, dataset.schema)]
+        if names[0] != names[1]:
+            raise FlawsmithError(
+                f"{run} knows the {kind} {', '.join(names[0])}; {dataset.root} has "
+                f"{', '.join(names[1])}; give the data set that the run was trained on"
+            )
+    training, _ = training_records(dataset, config.data)
+    return [record for record in training if record.source == "real"]
+
+
+def fill(
+    synthesizer: Synthesizer,
+    bank: MaskBank,
+    out: Path,
+    settings: SynthesisSettings,
+    *,
+    batch_size: int,
+    advance: Advance | None = None,
+) -> SynthesisReport:
+    """Stream the missing images into ``out``; memory does not grow with their number.
+
+    Raises:
+        FlawsmithError: if ``out`` holds anything but a beginning of the set with these settings.
+    """
+    _claim(out, settings)
+    class_ids = settings.class_ids(bank.schema)
+    started = time.perf_counter()
+    with DatasetWriter(out, synthesizer.schema) as writer:
+        first = len(writer)
+        if advance and first:
+            advance(first)
+        # Whole batches even after a kill: rounding may depend on what else is in a batch.
+        for start in range(first - first % batch_size, settings.total, batch_size):
+            indices = range(start, min(start + batch_size, settings.total))
+            seeds = [settings.image_seed(index) for index in indices]
+            drawn = [
+                bank.draw(
+                    np.random.default_rng(seed),
+                    int(class_ids[index]),
+                    settings.tile_size,
+                    settings.tile_size,
+                    max_defects=settings.max_defects,
+                )
+                for index, seed in zip(indices, seeds, strict=True)
+            ]
+            samples = synthesizer.sample(_request(drawn), torch.tensor(seeds))
+            new = [index for index in indices if index >= first]
+            for index in new:
+                _write(writer, index, samples, index - start, drawn[index - start], settings)
+            writer.flush()
+            if advance:
+                rate = (indices.stop - first) / (time.perf_counter() - started)
+                advance(len(new), note=f"{rate:.1f} images/s")
+        new_images = len(writer) - first
+    return SynthesisReport(out, settings.total, new_images, time.perf_counter() - started)
+
+
+def to_pixels(samples: Samples, index: int, schema: Schema) -> ImageArray:
+    """Return image ``index`` as pixels of the schema's depth."""
+    image = samples.images[index].float().permute(1, 2, 0).numpy()
+    return from_unit((image + np.float32(1)) / np.float32(2), schema)
+
+
+def _request(drawn: list[DrawnLabelMap]) -> SampleRequest:
+    defects = np.stack([d.label_map.defects for d in drawn])
+    backgrounds = np.stack([d.label_map.backgrounds for d in drawn])
+    return SampleRequest(torch.from_numpy(defects).long(), torch.from_numpy(backgrounds).long())
+
+
+def _write(
+    writer: DatasetWriter,
+    index: int,
+    samples: Samples,
+    row: int,
+    drawn: DrawnLabelMap,
+    settings: SynthesisSettings,
+) -> None:
+    writer.add(
+        f"synthetic-{index:06d}",
+        to_pixels(samples, row, writer.schema),
+        LabelMap(
+            samples.defects[row].numpy().astype(np.uint8),
+            samples.backgrounds[row].numpy().astype(np.uint8),
+        ),
+        part=f"synthetic-{index}",
+        source="synthetic",
+        parents=list(drawn.parents),
+        system=settings.system,
+        run=settings.run,
+        seed=int(samples.seeds[row]),
+        mask_source=samples.mask_source,
+    )
+
+
+def _require_masks(plan: dict[str, int], bank: MaskBank) -> None:
+    known = {bank.schema.defects[class_id - 1].name for class_id in bank.classes}
+    missing = [n for n, c in plan.items() if c and bank.schema.defect(n).name not in known]
+    if missing:
+        raise FlawsmithError(
+            f"no training image has a mask of {', '.join(missing)} (there are masks of: "
+            f"{', '.join(sorted(known)) or 'none'}); label some, or leave the class out"
+        )
+
+
+def _claim(out: Path, settings: SynthesisSettings) -> None:
+    """Write the settings into ``out``, or check that it was begun with the same ones."""
+    path = out / SETTINGS_FILE
+    if not path.is_file():
+        require_free(out, what="synthetic set")
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(settings.model_dump(), indent=2) + "\n")
+        return
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FlawsmithError(f"{path} is not JSON: {error}; remove {out}") from None
+    differences = list(
+        _differences(validate(SynthesisSettings, values, source=str(path)), settings)
+    )
+    if differences:
+        raise FlawsmithError(
+            f"{out} was begun with other settings: {'; '.join(differences)}; give another --out, "
+            "or remove it first"
+        )
+
+
+def _differences(before: SynthesisSettings, now: SynthesisSettings) -> Iterator[str]:
+    for name in SynthesisSettings.model_fields:
+        then, given = getattr(before, name), getattr(now, name)
+        if then != given:
+            yield f"{name} was {then}, is {given}"
