@@ -162,7 +162,7 @@ def test_brightness_does_not_tell_the_defects_apart(brightness, columns, bound):
     # Chance is 0.17. White and black dots differ in sign by definition, so the contrast to the
     # surroundings separates those two; with four further classes that overlap both, knowing two
     # classes fully and nothing else of the rest would give (2 + 4/4) / 6 = 0.5. Shape and
-    # brightness together reach about 0.9.
+    # brightness together reach about 0.86.
     classes, rows = brightness
     for classifier in (
         RandomForestClassifier(100, min_samples_leaf=3, random_state=0),

@@ -58,7 +58,7 @@ class Site:
 # weigh in it under the simulated lights; measured as the change between renderings with and
 # without the defect.
 _VISIBLE = 0.045
-_SLOPE_WEIGHT, _GLOSS_WEIGHT, _FILM_WEIGHT = 1.6, 0.3, 0.06
+_SLOPE_WEIGHT, _GLOSS_WEIGHT, _FILM_WEIGHT = 1.2, 0.25, 0.08
 _SMALLEST = 4  # pixels of a separate piece of a mask
 
 
@@ -154,7 +154,7 @@ def paint_groove(rng: np.random.Generator, site: Site) -> DefectPatch:
         size = slope * half_width / 1.54 * depth * (1.0 if index == 0 else 0.6)
         height -= size * (valley - burr * lip)
         albedo += core_tone * depth * np.clip(1.0 - (d / 0.9) ** 2, 0.0, None)
-        core |= (np.abs(d) < 0.7) & (depth > 0.2)
+        core |= (np.abs(d) < 0.6) & (depth > 0.2)
     return _finish(height, albedo, None, None, core)
 
 
