@@ -5,15 +5,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 
 from flawsmith.errors import FlawsmithError
 
 PARTIAL = ".partial"
-
-_synced_later: ContextVar[bool] = ContextVar("synced_later", default=False)
-"""Set while a folder is written that has no name yet: one sync at its end serves all its files."""
 SYNC_THREADS = 16
 
 
@@ -53,14 +49,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            if not _synced_later.get():
-                os.fsync(stream.fileno())
+            os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise FlawsmithError(f"cannot write {path}: {error.strerror or error}") from error
-    if not _synced_later.get():
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -84,12 +78,7 @@ def new_folder(path: Path, *, what: str) -> Iterator[Path]:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        token = _synced_later.set(True)
-        try:
-            yield temporary
-        finally:
-            _synced_later.reset(token)
-        os.sync()  # one wait for all files, where one for each makes a large import twice as slow
+        yield temporary
         if path.is_dir():
             path.rmdir()
         temporary.replace(path)

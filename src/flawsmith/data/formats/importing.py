@@ -1,0 +1,353 @@
+"""Importing a folder in any format: the work that all formats share."""
+
+import io
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from flawsmith.config import StrictModel
+from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, ImageRecord, write_metadata
+from flawsmith.data.formats.base import FORMATS, Finding, Source, SourceImage, choose_format
+from flawsmith.data.formats.canvas import Canvas, ClassTable
+from flawsmith.data.formats.folder import SourceFolder, is_good_name
+from flawsmith.data.formats.naming import UniqueNames
+from flawsmith.data.formats.patterns import PathPattern, path_pattern
+from flawsmith.data.images import ImageArray, read_image
+from flawsmith.data.schema import PixelSize, Schema, make_backgrounds
+from flawsmith.errors import FlawsmithError
+from flawsmith.storage import new_folder, require_free, write_text
+
+REPORT_FILE = "import.json"
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
+"""Called with a title and the number of images; yields what is called after each image."""
+
+_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "TIFF": ".tif"}
+
+
+class ImportReport(StrictModel):
+    """What an import found and did; saved as ``import.json`` in the data set.
+
+    Attributes:
+        images: number of imported images, excluded ones among them.
+        excluded: images that are neither trained on nor tested; their reason is in their record.
+        good: images without any defect that are not excluded.
+        classes: number of images that show each defect.
+        parts: number of physical pieces.
+        notes: sentences on how the folder was understood.
+    """
+
+    source: str
+    format: str
+    reason: str
+    images: int
+    excluded: int
+    good: int
+    classes: dict[str, int]
+    parts: int
+    findings: list[Finding]
+    notes: list[str]
+
+
+def import_folder(
+    source: Path,
+    out: Path,
+    *,
+    format: str = "auto",
+    part_pattern: str | None = None,
+    view_pattern: str | None = None,
+    class_pattern: str | None = None,
+    name: str | None = None,
+    pixel_size_mm: tuple[float, float] | None = None,
+    white_level: int | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Make a defect data set of the labelled images in ``source``; it appears whole or not at all.
+
+    Images are copied byte for byte. Nothing odd is dropped silently: see ``findings``.
+
+    Args:
+        source: folder with images and labels; it is not changed.
+        out: folder to make.
+        format: a name in `FORMATS`, or ``auto``.
+        part_pattern: regular expression on the path; its group is the physical part.
+        view_pattern: the same for the view.
+        class_pattern: the same for the class of everything labelled in the image.
+        name: of the data set; the source folder's by default.
+        pixel_size_mm: x and y.
+        white_level: pixel value of full scale, for 16-bit images.
+        progress: shows how far it is.
+
+    Raises:
+        FlawsmithError: if the format is unclear, a pattern matches nothing, or no image is usable.
+    """
+    require_free(out, what="data set")
+    patterns = {
+        what: path_pattern(what, text)
+        for what, text in (("part", part_pattern), ("view", view_pattern), ("class", class_pattern))
+    }
+    folder = SourceFolder.scan(source.resolve())
+    chosen, reason = choose_format(folder) if format == "auto" else (format, "chosen with --format")
+    content = FORMATS.get(chosen)().read(folder)
+    for skipped in folder.skipped:
+        content.find("data set inside", skipped, "this defect data set was not imported again")
+    work = _Import(folder, content, patterns)
+    with new_folder(out, what="data set") as root:
+        work.run(root, name or folder.root.name or "data", pixel_size_mm, white_level, progress)
+        report = work.report(chosen, reason)
+        write_text(root / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
+    return report
+
+
+class _Import:
+    """One import while it runs."""
+
+    def __init__(
+        self, folder: SourceFolder, source: Source, patterns: dict[str, PathPattern | None]
+    ) -> None:
+        self.folder = folder
+        self.source = source
+        self.patterns = patterns
+        self.findings = list(source.findings)
+        self.notes = list(source.notes)
+        self.records: list[ImageRecord] = []
+        self.pixels = _PixelFacts()
+        files = [image.file for image in source.images]
+        for pattern in patterns.values():
+            if pattern:
+                pattern.require_some(files)
+        self.names = UniqueNames(files)
+        self.classes = ClassTable(self._class_names(files))
+        self._first_with: dict[str, ImageRecord] = {}
+
+    def _class_names(self, files: list[str]) -> list[str]:
+        pattern = self.patterns["class"]
+        if pattern is None:
+            return list(self.source.classes)
+        values = {file: pattern.value(file) for file in files}
+        named = sorted({v for v in values.values() if v and not is_good_name(v)})
+        return named if all(values.values()) else [*named, *self.source.classes]
+
+    def run(
+        self,
+        root: Path,
+        name: str,
+        pixel_size_mm: tuple[float, float] | None,
+        white_level: int | None,
+        progress: Progress | None,
+    ) -> None:
+        """Write the data set into ``root``."""
+        defects = self.classes.defects
+        taken = {defect.name.casefold() for defect in defects}
+        surface = next(n for n in ("surface", "background", "no defect") if n not in taken)
+        size = PixelSize(x=pixel_size_mm[0], y=pixel_size_mm[1]) if pixel_size_mm else None
+        schema = Schema(
+            name=name[:80],
+            pixel_size_mm=size,
+            backgrounds=make_backgrounds([surface]),
+            defects=defects,
+        )
+        images = self.source.images
+        bar = progress("Importing", len(images)) if progress else nullcontext(lambda *_, **__: None)
+        with DatasetWriter(root, schema) as writer, bar as advance:
+            for image in images:
+                self._add(writer, image)
+                advance(1)
+        if not self.records:
+            raise FlawsmithError(self._nothing_usable())
+        self._exclude_other_depth()
+        self.pixels.complete(schema, white_level, self.notes).save(root)
+        write_metadata(root / METADATA_FILE, lead_with_types(self.records))
+
+    def _add(self, writer: DatasetWriter, image: SourceImage) -> None:
+        path = self.folder.path(image.file)
+        scratch: Path | None = None
+        try:
+            if image.embedded:
+                path = scratch = _write_scratch(writer.root, image.embedded())
+            pixels = read_image(path)
+        except FlawsmithError as error:
+            message = str(error).replace(f"{path}", "the file")
+            self._find("unreadable image", image.file, f"{message}; not imported")
+        else:
+            self._write(writer, image, path, pixels)
+        finally:
+            if scratch:
+                scratch.unlink()
+
+    def _write(
+        self, writer: DatasetWriter, image: SourceImage, path: Path, pixels: ImageArray
+    ) -> None:
+        canvas = Canvas(pixels.shape[:2], self.classes, only=self._value("class", image.file))
+        try:
+            image.paint(canvas)
+        except FlawsmithError as error:
+            canvas.exclude("unreadable labels", str(error).replace(f"{self.folder.root}/", ""))
+        label_map = canvas.label_map()
+        name = self.names.take(image.file)
+        view = self._value("view", image.file)
+        record = writer.add(
+            name,
+            path,
+            label_map,
+            part=self._part(image, name),
+            view=view if view is not None else image.view,
+            fold=image.fold,
+            labels=canvas.labels(),
+            excluded=image.excluded or canvas.excluded,
+            original=image.file,
+            instances=canvas.instances,
+        )
+        for kind, message in canvas.findings:
+            self._find(kind, image.file, message)
+        self.pixels.see(record.file_name, pixels)
+        twin = self._first_with.setdefault(record.sha256, record)
+        if twin is not record:
+            where = "the same part" if twin.part == record.part else "another part"
+            self._find("identical image", image.file, f"same bytes as {twin.original} ({where})")
+        self.records.append(record)
+
+    def _part(self, image: SourceImage, name: str) -> str:
+        part = self._value("part", image.file)
+        if part is not None:
+            return part
+        if image.part is not None:
+            return image.part
+        if self.patterns["part"]:
+            self._find("no part", image.file, "the part pattern does not match; it is its own part")
+            return f"{name} (unmatched)"
+        return name
+
+    def _value(self, what: str, file: str) -> str | None:
+        pattern = self.patterns[what]
+        return pattern.value(file) if pattern else None
+
+    def _find(self, kind: str, file: str, message: str) -> None:
+        self.findings.append(Finding(kind=kind, file=file, message=message))
+
+    def _exclude_other_depth(self) -> None:
+        """Exclude 8-bit images among 16-bit ones, or the reverse: one white level cannot fit."""
+        odd = self.pixels.minority()
+        for i, record in enumerate(self.records):
+            if record.file_name in odd:
+                reason = "its bit depth differs from that of most images; convert it first"
+                self._find("mixed bit depth", record.original or record.file_name, reason)
+                update = {"excluded": record.excluded or reason}
+                self.records[i] = record.model_copy(update=update)
+
+    def _nothing_usable(self) -> str:
+        seen = "; ".join(f"{f.file}: {f.message}" for f in self.findings[:3])
+        more = f" and {len(self.findings) - 3} more" if len(self.findings) > 3 else ""
+        why = f" ({seen}{more})" if seen else ""
+        return f"{self.folder.root} has no usable image{why}; it has {self.folder.describe()}"
+
+    def report(self, chosen: str, reason: str) -> ImportReport:
+        """Return what was done."""
+        counts = Counter(label for record in self.records for label in record.labels)
+        classes = {defect.name: counts[defect.name] for defect in self.classes.defects}
+        for name, count in classes.items():
+            if not count:
+                self._find("class without images", ".", f"no imported image shows '{name}'")
+        own = sum(image.part is None for image in self.source.images)
+        if self.patterns["part"] is None and own:
+            self.notes.append(
+                f"{own} images are a part of their own. If several show one piece, say so with "
+                "--part-pattern: views of one piece in training and test make results too good."
+            )
+        return ImportReport(
+            source=str(self.folder.root),
+            format=chosen,
+            reason=reason,
+            images=len(self.records),
+            excluded=sum(r.excluded is not None for r in self.records),
+            good=sum(r.excluded is None and r.is_good for r in self.records),
+            classes=classes,
+            parts=len({record.part for record in self.records}),
+            findings=self.findings,
+            notes=self.notes,
+        )
+
+
+class _PixelFacts:
+    """Channels, depth and highest value of the images seen."""
+
+    def __init__(self) -> None:
+        self._deep: dict[str, bool] = {}
+        self._highest: list[int] = []
+        self._colour = False
+
+    def see(self, file: str, pixels: ImageArray) -> None:
+        deep = pixels.dtype == np.uint16
+        self._deep[file] = deep
+        self._colour |= pixels.ndim == 3
+        if deep:
+            self._highest.append(int(pixels.max()))
+
+    def mostly_deep(self) -> bool:
+        return sum(self._deep.values()) * 2 > len(self._deep)
+
+    def minority(self) -> set[str]:
+        mostly = self.mostly_deep()
+        return {file for file, deep in self._deep.items() if deep != mostly}
+
+    def complete(self, schema: Schema, white_level: int | None, notes: list[str]) -> Schema:
+        """Return the schema with channels, bit depth and white level.
+
+        Raises:
+            FlawsmithError: if the white level does not suit the images.
+        """
+        deep = self.mostly_deep()
+        largest = 65535 if deep else 255
+        if white_level is not None and not 0 < white_level <= largest:
+            raise FlawsmithError(
+                f"--white-level {white_level}: these are {16 if deep else 8}-bit images; "
+                f"expected 1 to {largest}"
+            )
+        if deep and white_level is None:
+            highest = max(self._highest)
+            white_level = 4095 if highest <= 4095 else 65535
+            notes.append(
+                f"16-bit files with values up to {highest} (median of the brightest "
+                f"{statistics.median(self._highest):.0f}): white level {white_level}. "
+                "Give the camera's with --white-level if it is another."
+            )
+        white = white_level or 255
+        depth = min(16, max(9, white.bit_length())) if deep else 8
+        values: dict[str, Any] = {"bit_depth": depth, "white_level": white}
+        return schema.model_copy(update={**values, "channels": 3 if self._colour else 1})
+
+
+def lead_with_types(records: list[ImageRecord]) -> list[ImageRecord]:
+    """Return the records with those first that together show a value of every field in use.
+
+    Hugging Face `datasets` infers each column's type from the first 10 MB of ``metadata.jsonl``; a
+    mask that is null up to there would never be opened as an image.
+    """
+    shown: set[str] = set()
+    first: list[ImageRecord] = []
+    rest: list[ImageRecord] = []
+    for record in records:
+        filled = {key for key, value in record if value not in (None, [])}
+        (rest if filled <= shown else first).append(record)
+        shown |= filled
+    return first + rest
+
+
+def _write_scratch(root: Path, data: bytes) -> Path:
+    """Write an embedded image to a temporary file with the suffix of its format."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            suffix = _SUFFIXES.get(image.format or "")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FlawsmithError(f"its embedded image is damaged: {error}") from None
+    if suffix is None:
+        raise FlawsmithError("its embedded image is of no supported type (PNG, JPEG, BMP, TIFF)")
+    path = root / f".embedded{suffix}"
+    path.write_bytes(data)
+    return path
