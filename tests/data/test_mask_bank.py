@@ -344,6 +344,22 @@ def test_several_defects_do_not_touch(bank: MaskBank) -> None:
     assert mixed > 10
 
 
+def test_images_are_drawn_evenly_and_specks_rarely(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path, make_schema()) as writer:
+        for name in ("splash", "single"):
+            defects = np.zeros((60, 60), np.uint8)
+            cv2.circle(defects, (20, 20), 10, DOT, -1)
+            if name == "splash":
+                defects[40:56:8, 4:56:8] = DOT  # fourteen specks of one pixel
+            writer.add(name, defects, LabelMap(defects, defects * 0), part=name)
+    dataset = DefectDataset.open(tmp_path)
+    bank = MaskBank.from_dataset(dataset, dataset)
+    assert len(bank.instances[DOT]) == 16
+    drawn = draws(bank, DOT, 300)
+    assert 120 < sum(d.parents == ("images/splash.png",) for d in drawn) < 180
+    assert sum(d.label_map.defects.sum() < 20 for d in drawn) < 20, "7 expected of 150"
+
+
 def test_class_without_a_mask_is_a_clear_error(bank: MaskBank) -> None:
     expected = r"no training image has a mask of 'spore' \(there are masks of: dot, leakage, scr"
     with pytest.raises(FlawsmithError, match=expected):

@@ -234,15 +234,15 @@ class MaskBank:
 
 
 def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
-    """Return how likely each is drawn: images evenly, in one image by the root of the area.
+    """Return how likely each is drawn: images evenly, in one image in proportion to the area.
 
-    Specks beside a large defect, which annotations are full of, are then rarely drawn alone.
+    The specks around a splash, which are many, are then rarely drawn alone.
     """
-    roots = np.sqrt([i.mask.sum() for i in instances])
+    areas = [int(i.mask.sum()) for i in instances]
     totals: dict[str, float] = defaultdict(float)
-    for instance, root in zip(instances, roots, strict=True):
-        totals[instance.file_name] += root
-    weights: NDArray[np.float64] = roots / np.array([totals[i.file_name] for i in instances])
+    for instance, area in zip(instances, areas, strict=True):
+        totals[instance.file_name] += area
+    weights: NDArray[np.float64] = areas / np.array([totals[i.file_name] for i in instances])
     return weights
 
 
