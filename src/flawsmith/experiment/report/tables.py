@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.plant import PlantAssumptions, plant_figures
-from flawsmith.experiment.report_facts import (
+from flawsmith.experiment.report.facts import (
     Arm,
     ClassCell,
     ClassRow,
@@ -15,7 +15,7 @@ from flawsmith.experiment.report_facts import (
     PartRow,
     Role,
 )
-from flawsmith.experiment.report_words import Comparison, compare_scores
+from flawsmith.experiment.report.words import Comparison, compare_scores
 from flawsmith.metrics.evaluation import ClassResult, Evaluation, PartResult
 
 MACHINE_VISION = "machine_vision"

@@ -12,9 +12,9 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from flawsmith import __version__
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment import report_charts, report_words
 from flawsmith.experiment.plant import PlantAssumptions
-from flawsmith.experiment.report_examples import (
+from flawsmith.experiment.report import charts, words
+from flawsmith.experiment.report.examples import (
     FALSE_ALARMS_SHOWN,
     FOUND_SHOWN,
     MISSED_SHOWN,
@@ -22,10 +22,10 @@ from flawsmith.experiment.report_examples import (
     TestedRun,
     make_examples,
 )
-from flawsmith.experiment.report_facts import Arm, DataFacts, Example, ReportFacts
-from flawsmith.experiment.report_runs import TrainingLog, read_training_log
-from flawsmith.experiment.report_synthetic import SyntheticPages
-from flawsmith.experiment.report_tables import (
+from flawsmith.experiment.report.facts import Arm, DataFacts, Example, ReportFacts
+from flawsmith.experiment.report.runs import TrainingLog, read_training_log
+from flawsmith.experiment.report.synthetic import SyntheticPages
+from flawsmith.experiment.report.tables import (
     change_words,
     compare_macro,
     make_arms,
@@ -35,7 +35,7 @@ from flawsmith.experiment.report_tables import (
     make_parts,
     require_comparable,
 )
-from flawsmith.experiment.report_words import Verdict, describe, judge
+from flawsmith.experiment.report.words import Verdict, describe, judge
 from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
 from flawsmith.storage import write_text
 
@@ -103,7 +103,7 @@ def build_report(
 
 def render(facts: ReportFacts) -> str:
     """Return the page; every text in it is escaped."""
-    folder = resources.files("flawsmith.experiment") / "templates"
+    folder = resources.files("flawsmith.experiment.report") / "templates"
     names = ("report.html.j2", "report_details.html.j2", "report.css")
     environment = Environment(
         loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
@@ -113,7 +113,7 @@ def render(facts: ReportFacts) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html.j2")
-    return template.render(page=facts, charts=report_charts, words=report_words)
+    return template.render(page=facts, charts=charts, words=words)
 
 
 def _require_inputs(runs: Sequence[Path], out: Path, synthesizer: Path | None) -> None:
@@ -173,7 +173,7 @@ def _collect(
         after=after,
         old_way=old_way,
         verdict=_verdict(arms, before, after, last),
-        power=report_words.power_words(data.defective_parts, data.good_parts),
+        power=words.power_words(data.defective_parts, data.good_parts),
         paired=make_paired(first, last) if first else None,
         macro=compare_macro(first, last),
         composition=make_composition(first, last),
@@ -240,5 +240,5 @@ def _commands(
     options += ["--review-seconds", f"{plant.review_seconds:g}"]
     options += ["--shifts-per-year", f"{plant.shifts_per_year:g}"]
     tests = [shlex.join(["flawsmith", "model", "test", str(run)]) for run in runs]
-    words = ["flawsmith", "report", *runs, *options]
-    return [*tests, shlex.join(str(word) for word in words)]
+    report = ["flawsmith", "report", *runs, *options]
+    return [*tests, shlex.join(str(word) for word in report)]

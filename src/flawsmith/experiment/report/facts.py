@@ -6,8 +6,8 @@ from pydantic import Field
 
 from flawsmith.config import StrictModel
 from flawsmith.experiment.plant import PlantAssumptions, PlantFigures
-from flawsmith.experiment.report_runs import TrainingLog
-from flawsmith.experiment.report_words import Comparison, Verdict
+from flawsmith.experiment.report.runs import TrainingLog
+from flawsmith.experiment.report.words import Comparison, Verdict
 from flawsmith.metrics.evaluation import Interval, Rate
 
 Role = Literal["old way", "before", "after", "other"]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from flawsmith.experiment.plant import share
-from flawsmith.experiment.report_facts import Arm, ReportFacts
-from flawsmith.experiment.report_figures import (
+from flawsmith.experiment.report.facts import Arm, ReportFacts
+from flawsmith.experiment.report.figures import (
     Axis,
     Line,
     Mark,
@@ -17,7 +17,7 @@ from flawsmith.experiment.report_figures import (
     nice_step,
     value_axis,
 )
-from flawsmith.experiment.report_runs import TrainingLog
+from flawsmith.experiment.report.runs import TrainingLog
 from flawsmith.metrics.evaluation import Interval, Rate
 
 SMALL = (312, 214)

@@ -14,8 +14,8 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, image_size, read_image, read_index_mask
 from flawsmith.data.schema import Schema, rgb
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.report_facts import Match, Panel, Picture, RandomSheet, SyntheticFacts
-from flawsmith.experiment.report_pictures import (
+from flawsmith.experiment.report.facts import Match, Panel, Picture, RandomSheet, SyntheticFacts
+from flawsmith.experiment.report.pictures import (
     Pixels,
     diagram,
     displayed,

@@ -3,10 +3,9 @@
 import re
 
 import pytest
-from scipy.stats import beta
 
 from flawsmith.experiment.plant import PlantAssumptions, best_provable_share, plant_figures
-from flawsmith.experiment.report_words import (
+from flawsmith.experiment.report.words import (
     judge,
     number,
     percent,
@@ -15,15 +14,6 @@ from flawsmith.experiment.report_words import (
     short_range,
 )
 from flawsmith.metrics.evaluation import Rate
-
-
-def exact_rate(count: int, total: int) -> Rate | None:
-    """Clopper and Pearson's interval from the beta distribution."""
-    if total == 0:
-        return None
-    low = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
-    high = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
-    return Rate(count=count, total=total, low=low, high=high)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +29,9 @@ def exact_rate(count: int, total: int) -> Rate | None:
         ((3, 0), (2, 40), "X did harm: more good parts", "worse"),
     ],
 )
-def test_headline(before: tuple[int, int], after: tuple[int, int], words: str, tone: str) -> None:
+def test_headline(
+    before: tuple[int, int], after: tuple[int, int], words: str, tone: str, exact_rate
+) -> None:
     pairs = [(exact_rate(e, 25), exact_rate(o, 50)) for e, o in (before, after)]
     verdict = judge(*pairs, "x")
     assert words in verdict.headline
@@ -70,7 +62,7 @@ def test_volume_arithmetic_by_hand() -> None:
     assert plant_figures(None, overkill, assumptions).escapes_per_year is None
 
 
-def test_best_provable_share_is_the_exact_interval() -> None:
+def test_best_provable_share_is_the_exact_interval(exact_rate) -> None:
     for parts in (1, 25, 299, 5000):
         rate = exact_rate(0, parts)
         assert rate is not None
@@ -94,7 +86,7 @@ def test_number_keeps_two_digits() -> None:
     assert [number(v) for v in values] == expected
 
 
-def test_rate_words() -> None:
+def test_rate_words(exact_rate) -> None:
     rate = exact_rate(2, 25)
     assert rate is not None
     words = rate_words(rate, "defective parts", "missed")

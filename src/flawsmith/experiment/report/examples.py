@@ -11,8 +11,8 @@ import numpy as np
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, read_index_mask
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.report_facts import Arm, Example, Panel
-from flawsmith.experiment.report_pictures import (
+from flawsmith.experiment.report.facts import Arm, Example, Panel
+from flawsmith.experiment.report.pictures import (
     Pixels,
     Window,
     defect_pixels,
@@ -24,7 +24,7 @@ from flawsmith.experiment.report_pictures import (
     whole,
     window_around,
 )
-from flawsmith.experiment.report_tables import is_lucky
+from flawsmith.experiment.report.tables import is_lucky
 from flawsmith.metrics.evaluation import Evaluation, PartResult
 
 MISSED_SHOWN = 24

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flawsmith.data.images import ImageArray, LabelArray, to_unit
 from flawsmith.data.schema import IGNORE, Schema, rgb
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.report_facts import Picture
+from flawsmith.experiment.report.facts import Picture
 
 Pixels = NDArray[np.uint8]
 """H x W x 3, RGB."""
