@@ -1,26 +1,17 @@
-"""Simulated pouch cells: frames, tiles and data sets with the six defects of the paper.
-
-A cell of 2700 x 1000 mm is a grey line-scan frame of 5400 x 2000 pixels (Section IV.B of the
-DBS-GAN paper); its surface is body or outside (Figure 2) and it can have one of six defects
-(Figure 3). Nothing here is a photograph: the schema says ``simulated``.
-"""
+"""Frames and tiles of simulated pouch cells, their label maps and the schema of those."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
-from flawsmith.config import StrictModel
-from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
-from flawsmith.data.pouch_clutter import PRINT_SIZE
-from flawsmith.data.pouch_defects import PAINTERS, Site
-from flawsmith.data.pouch_piece import VIEWS, Piece, edge_distances, make_camera, make_piece
-from flawsmith.data.pouch_surface import Placed, render
+from flawsmith.data.dataset import LabelMap
+from flawsmith.data.pouch.clutter import PRINT_SIZE
+from flawsmith.data.pouch.defects import PAINTERS, Site
+from flawsmith.data.pouch.piece import VIEWS, Piece, edge_distances, make_camera, make_piece
+from flawsmith.data.pouch.surface import Placed, render
 from flawsmith.data.schema import (
     BACKGROUND_COLOURS,
     DEFECT_COLOURS,
@@ -30,56 +21,11 @@ from flawsmith.data.schema import (
     Schema,
 )
 from flawsmith.errors import FlawsmithError
-from flawsmith.storage import new_folder
 
 FRAME_HEIGHT, FRAME_WIDTH = 2000, 5400
 MM_PER_PIXEL = 0.5
 
-TABLE_3 = {
-    "groove": 22.0,
-    "spore": 2.0,
-    "folding": 23.0,
-    "leakage": 46.0,
-    "white_dot": 4.0,
-    "black_dot": 3.0,
-}
-"""Percentage of each class before augmentation, Table 3 of the paper."""
-
 _STRIP = 600  # columns of a frame rendered at a time, so that memory stays small
-
-
-class PouchSettings(StrictModel):
-    """What a simulated data set holds.
-
-    Attributes:
-        good_parts: parts without a defect.
-        defective_parts: parts with one defect each.
-        min_parts_per_class: parts every class gets before the ratio decides about the rest.
-        ratio: share of each class; any positive numbers.
-        views: images of each part, under different light.
-        tile_size: side of an image in pixels.
-    """
-
-    good_parts: int = Field(default=100, ge=0)
-    defective_parts: int = Field(default=100, ge=0)
-    min_parts_per_class: int = Field(default=0, ge=0)
-    ratio: dict[str, Annotated[float, Field(gt=0)]] = TABLE_3
-    views: int = Field(default=2, ge=1, le=len(VIEWS))
-    tile_size: int = Field(default=128, ge=32, le=1024)
-    seed: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        unknown = set(self.ratio) - set(PAINTERS)
-        if unknown or not self.ratio:
-            raise ValueError(f"ratio names {sorted(unknown)}; expected some of {list(PAINTERS)}")
-        needed = self.min_parts_per_class * len(self.ratio)
-        if needed > self.defective_parts:
-            raise ValueError(
-                f"min_parts_per_class = {self.min_parts_per_class} needs {needed} defective parts, "
-                f"defective_parts is {self.defective_parts}"
-            )
-        return self
 
 
 def schema() -> Schema:
@@ -98,22 +44,6 @@ def schema() -> Schema:
             for i, (name, others) in enumerate(zip(PAINTERS, aliases, strict=True), start=1)
         ],
     )
-
-
-def defect_sequence(settings: PouchSettings) -> list[str]:
-    """Return the defect of each defective part in order.
-
-    Every class in turn until the minimum is reached, then Webster's method: the class with the
-    largest ratio / (2 * count + 1). A longer list begins with the shorter one.
-    """
-    names = [name for name in PAINTERS if name in settings.ratio]
-    result = names * settings.min_parts_per_class
-    counts = dict.fromkeys(names, settings.min_parts_per_class)
-    while len(result) < settings.defective_parts:
-        name = max(names, key=lambda n: settings.ratio[n] / (2 * counts[n] + 1))
-        counts[name] += 1
-        result.append(name)
-    return result
 
 
 @lru_cache(maxsize=16)
@@ -260,33 +190,3 @@ def _render(
     placed = [_place(seed, part, i, name, *shape) for i, name in enumerate(names)]
     image, labels, backgrounds = render(piece, camera, placed, window)
     return image, LabelMap(labels, backgrounds)
-
-
-def write_pouch(
-    out: Path, settings: PouchSettings, *, progress: Callable[[int, int], None] | None = None
-) -> DefectDataset:
-    """Write a simulated data set, one tile for each view of each part, and open it.
-
-    Defective parts have odd numbers and good ones even numbers, so that a larger data set with
-    the same seed contains the smaller one.
-
-    Args:
-        out: a folder that does not exist yet or is empty.
-        settings: what it holds.
-        progress: called with images done and images in all.
-    """
-    parts = [(2 * i + 1, name) for i, name in enumerate(defect_sequence(settings))]
-    good: list[tuple[int, str | None]] = [(2 * i + 2, None) for i in range(settings.good_parts)]
-    total = (len(parts) + len(good)) * settings.views
-    with (
-        new_folder(Path(out), what="data set") as folder,
-        DatasetWriter(folder, schema()) as writer,
-    ):
-        for part, defect in sorted([*parts, *good], key=lambda item: item[0]):
-            for view in range(settings.views):
-                image, found = render_tile(settings.seed, part, view, defect, settings.tile_size)
-                name = f"cell-{part:04d}_{VIEWS[view]}"
-                writer.add(name, image, found, part=f"cell-{part:04d}", view=VIEWS[view])
-                if progress is not None:
-                    progress(len(writer), total)
-    return DefectDataset.open(Path(out))

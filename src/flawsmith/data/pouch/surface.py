@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.pouch_clutter import add_clutter, add_print, add_wrinkles
-from flawsmith.data.pouch_defects import DefectPatch
-from flawsmith.data.pouch_noise import Grid, bank, cut, turned
-from flawsmith.data.pouch_piece import CORNER, Camera, Piece, Rim, locate_rim
+from flawsmith.data.pouch.clutter import add_clutter, add_print, add_wrinkles
+from flawsmith.data.pouch.defects import DefectPatch
+from flawsmith.data.pouch.noise import Grid, bank, cut, turned
+from flawsmith.data.pouch.piece import CORNER, Camera, Piece, Rim, locate_rim
 
 Indices = NDArray[np.uint8]
 

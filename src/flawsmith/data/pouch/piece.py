@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.pouch_clutter import Clutter, Print
-from flawsmith.data.pouch_holder import Holder
-from flawsmith.data.pouch_noise import Curve, Grid, Lattice
+from flawsmith.data.pouch.clutter import Clutter, Print
+from flawsmith.data.pouch.holder import Holder
+from flawsmith.data.pouch.noise import Curve, Grid, Lattice
 
 _EDGE_SLACK = 60.0  # tilt and waves move an edge by less than this
 

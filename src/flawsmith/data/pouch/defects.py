@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.pouch_noise import Grid, patch_noise, turned
+from flawsmith.data.pouch.noise import Grid, patch_noise, turned
 
 Mask = NDArray[np.bool_]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flawsmith.data.pouch_noise import Grid, bank, cut
+from flawsmith.data.pouch.noise import Grid, bank, cut
 
 KINDS = ("belt", "vacuum belt", "plate")
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.pouch_noise import Grid, turned
+from flawsmith.data.pouch.noise import Grid, turned
 
 _FRAME_AREA = 5400.0 * 2000.0
 
