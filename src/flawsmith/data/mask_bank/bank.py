@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import LabelArray
-from flawsmith.data.layouts import Layout
-from flawsmith.data.mask_instances import MaskInstance, find_instances, measure_habit
-from flawsmith.data.mask_shapes import Mask, Piece, vary_mask
-from flawsmith.data.placement import place, place_cut
+from flawsmith.data.mask_bank.instances import MaskInstance, find_instances, measure_habit
+from flawsmith.data.mask_bank.layouts import Layout
+from flawsmith.data.mask_bank.placement import place, place_cut
+from flawsmith.data.mask_bank.shapes import Mask, Piece, vary_mask
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
-from flawsmith.data.layouts import Layout, boundary_distance
 from flawsmith.data.mask_bank import DrawnLabelMap, MaskBank
-from flawsmith.data.mask_shapes import direction, heart, split_instances, vary_mask
+from flawsmith.data.mask_bank.layouts import boundary_distance
+from flawsmith.data.mask_bank.shapes import direction, heart, split_instances
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 
@@ -87,120 +87,6 @@ def draws(bank: MaskBank, class_id: int, count: int, **options: object) -> list[
         bank.draw(np.random.default_rng(seed), class_id, 64, 64, **options)  # type: ignore[arg-type]
         for seed in range(count)
     ]
-
-
-def test_instances_join_close_satellites_only() -> None:
-    mask = np.zeros((40, 40), np.bool_)
-    mask[5:8, 5:8] = True
-    mask[5:8, 12:15] = True  # four pixels between: joined
-    mask[8, 15] = True  # touches the second by a corner
-    mask[30:32, 5:7] = True  # far away
-    mask[30:32, 12:14] = True  # five pixels between: apart
-    pieces = list(split_instances(mask))
-    assert sorted(int(p.mask.sum()) for p in pieces) == [4, 4, 19]
-    rebuilt = np.zeros_like(mask)
-    for piece in pieces:
-        rows, columns = piece.mask.shape
-        rebuilt[piece.top : piece.top + rows, piece.left : piece.left + columns] |= piece.mask
-    np.testing.assert_array_equal(rebuilt, mask)
-
-
-def test_heart_is_a_pixel_of_a_ring() -> None:
-    ring = np.zeros((21, 21), np.uint8)
-    cv2.circle(ring, (10, 10), 8, 1, 1)
-    assert ring[heart(ring > 0)] == 1
-
-
-def test_direction_of_lines_and_discs() -> None:
-    across = np.ones((1, 20), np.bool_)
-    assert direction(across) == pytest.approx(1 + 0j)
-    assert direction(across.T) == pytest.approx(-1 + 0j)
-    assert direction(np.eye(20, dtype=np.bool_)) == pytest.approx(1j)
-    assert abs(direction(np.ones((9, 9), np.bool_))) < 1e-9
-    assert direction(np.ones((1, 1), np.bool_)) == 0
-
-
-def test_variants_keep_the_area_within_the_stated_limits() -> None:
-    line = np.zeros((60, 60), np.uint8)
-    cv2.line(line, (5, 8), (52, 47), 1, 1)
-    disc = np.zeros((41, 41), np.uint8)
-    cv2.circle(disc, (20, 20), 18, 1, -1)
-    for shape in (line > 0, disc > 0):
-        # Scale 0.7 to 1.4 in both directions, then 0.85 to 1.2; bending adds a little.
-        low, high = 0.7**2 * 0.85, 1.4**2 * 1.2
-        ratios = [
-            vary_mask(shape, np.random.default_rng(s), height=256, width=256).sum() / shape.sum()
-            for s in range(80)
-        ]
-        assert 0.8 * low < min(ratios) < 0.8
-        assert 1.3 < max(ratios) < 1.15 * high
-
-
-def test_variants_differ_and_depend_on_the_generator_alone() -> None:
-    shape = np.tri(15, dtype=np.bool_)
-    first = vary_mask(shape, np.random.default_rng(3), height=64, width=64)
-    again = vary_mask(shape, np.random.default_rng(3), height=64, width=64)
-    np.testing.assert_array_equal(first, again)
-    others = {
-        vary_mask(shape, np.random.default_rng(s), height=64, width=64).tobytes() for s in range(20)
-    }
-    assert len(others) == 20
-
-
-def test_a_single_pixel_never_vanishes() -> None:
-    dot = np.ones((1, 1), np.bool_)
-    for seed in range(200):
-        varied = vary_mask(dot, np.random.default_rng(seed), height=16, width=16)
-        assert 1 <= varied.sum() <= 6
-
-
-def test_upright_variants_keep_their_direction() -> None:
-    line = np.ones((40, 3), np.bool_)
-    turned = [
-        direction(vary_mask(line, np.random.default_rng(s), height=64, width=64, upright=True))
-        for s in range(50)
-    ]
-    free = [
-        direction(vary_mask(line, np.random.default_rng(s), height=64, width=64)) for s in range(50)
-    ]
-    assert abs(np.mean(turned)) > 0.8
-    assert np.mean(turned).real < -0.8, "still vertical"
-    assert abs(np.mean(free)) < 0.4
-
-
-def test_mask_larger_than_the_tile_fills_it_where_it_was_cut() -> None:
-    disc = np.zeros((500, 500), np.uint8)
-    cv2.circle(disc, (250, 250), 240, 1, -1)
-    seen = set()
-    for seed in range(40):
-        varied = vary_mask(disc > 0, np.random.default_rng(seed), height=48, width=32)
-        assert varied.shape == (48, 32)
-        seen.add(varied.tobytes())
-    assert len(seen) > 5, "cropped around different points, some at its rim"
-
-
-def test_boundary_distance_by_brute_force() -> None:
-    rng = np.random.default_rng(0)
-    backgrounds = cv2.resize(
-        rng.integers(0, 3, (4, 5), dtype=np.uint8), (30, 24), interpolation=cv2.INTER_NEAREST
-    )
-    found = boundary_distance(backgrounds)
-    for y, x in rng.integers(0, 24, (40, 2)):
-        other = np.argwhere(backgrounds != backgrounds[y, x])
-        expected = np.hypot(other[:, 0] - y, other[:, 1] - x).min()
-        assert found[y, x] == pytest.approx(expected, rel=0.06)  # OpenCV's 3 x 3 approximation
-    assert np.isinf(boundary_distance(np.zeros((3, 3), np.uint8))).all()
-
-
-def test_layout_fills_ignored_pixels_and_samples_near_the_boundary() -> None:
-    backgrounds = np.zeros((200, 300), np.uint8)
-    backgrounds[:, 150:] = OUTSIDE
-    backgrounds[:10] = 255
-    layout = Layout.of(backgrounds, np.random.default_rng(0), "a.png")
-    assert layout.present == {BODY, OUTSIDE}
-    even, near = layout.distances[: layout.num_even], layout.distances[layout.num_even :]
-    assert np.median(near) < 0.4 * np.median(even)
-    assert Layout.of(np.full((9, 9), 255, np.uint8), np.random.default_rng(0)).present == {0}
 
 
 def test_bank_uses_the_given_records_only(dataset: DefectDataset, bank: MaskBank) -> None:

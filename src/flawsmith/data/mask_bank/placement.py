@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.layouts import Layout
-from flawsmith.data.mask_instances import Habit, MaskInstance
-from flawsmith.data.mask_shapes import Mask, Piece, heart
+from flawsmith.data.mask_bank.instances import Habit, MaskInstance
+from flawsmith.data.mask_bank.layouts import Layout
+from flawsmith.data.mask_bank.shapes import Mask, Piece, heart
 
 POSITION_JITTER = 0.05
 PLACING_ATTEMPTS = 12

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawsmith.data.dataset import ImageRecord, LabelMap
-from flawsmith.data.layouts import Layout, boundary_distance, fill_ignored
-from flawsmith.data.mask_shapes import Mask, direction, heart, split_instances
+from flawsmith.data.mask_bank.layouts import Layout, boundary_distance, fill_ignored
+from flawsmith.data.mask_bank.shapes import Mask, direction, heart, split_instances
 from flawsmith.data.schema import IGNORE
 
 COVERED_SHARE = 0.01
