@@ -1,16 +1,20 @@
+import shutil
+from functools import partialmethod
+
 import pytest
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.pouch import PouchSettings
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.demo import DemoPlan, run_demo
+from flawsmith.experiment.pipeline import Pipeline
 from flawsmith.experiment.plant import PlantAssumptions
 from flawsmith.experiment.start import StartChoices, start
 from flawsmith.training.loop import Hooks
 
 PLAN = DemoPlan(
     data=PouchSettings(
-        good_parts=8, defective_parts=24, min_parts_per_class=4, views=1, tile_size=64
+        good_parts=8, defective_parts=30, min_parts_per_class=4, views=1, tile_size=64
     ),
     preset="tiny",
     synthesizer_images=16,
@@ -18,11 +22,20 @@ PLAN = DemoPlan(
 )
 
 
+@pytest.fixture(autouse=True)
+def tiny_networks(monkeypatch):
+    """Steps that leave the preset to the pipeline train tiny networks, untimed."""
+    for step in (Pipeline.synthesizer, Pipeline.inspection_model):
+        monkeypatch.setattr(Pipeline, step.__name__, partialmethod(step, preset="tiny"))
+
+
 def test_demo_runs_through_and_a_second_call_only_reports(tmp_path):
     told: list[str] = []
     first = run_demo(tmp_path / "demo", Hooks(), told.append, PLAN)
     assert first.report.is_file()
-    assert any("synthesis" in line for line in told)
+    made_images = len(DefectDataset.open(tmp_path / "demo" / "synthetic"))
+    assert made_images > 0
+    assert any(line.startswith(f"synthesis: {made_images} images") for line in told)
     made = {p: p.stat().st_mtime_ns for p in (tmp_path / "demo").rglob("*.safetensors")}
     assert made
     told.clear()
@@ -37,8 +50,6 @@ def test_start_takes_a_folder_as_it_is(pouch_folder, tmp_path):
     for name in ("images", "masks"):
         (source / name).symlink_to(pouch_folder / name)
     copied = tmp_path / "plain"
-    import shutil
-
     shutil.copytree(source, copied, symlinks=False)
     told: list[str] = []
     hooks = Hooks(report=told.append)
