@@ -91,7 +91,9 @@ def test_first_mask_far_down_is_found_because_it_leads(tmp_path, load):
     )
     empty = np.zeros(SIZE, np.uint8)
     with DatasetWriter(tmp_path / "out", schema) as writer:
-        good = writer.add("good", picture(0), LabelMap(empty, empty), part="good")
+        good = writer.add(
+            "good", picture(0), LabelMap(empty, empty), part="good", original="x" * 2000
+        )
         eye = LabelMap(np.eye(*SIZE, dtype=np.uint8), empty)
         bad = writer.add("bad", picture(1), eye, part="bad", excluded="why")
     count = (11 << 20) // len(good.model_dump_json())
