@@ -73,3 +73,15 @@ def test_half_precision_scores_are_reduced_in_float32():
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="'lsgann'"):
         GanObjective("lsgann")
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "hinge", "non_saturating", "wgan"])
+def test_weight_counts_patches(kind):
+    objective = GanObjective(kind)
+    logits = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    weight = torch.zeros_like(logits)
+    weight[..., :2] = 2.0  # the left half alone
+    half = logits[..., :2]
+    for term in (objective.real, objective.fake, objective.generator):
+        assert term(logits, weight) == pytest.approx(term(half).item(), rel=1e-5)
+        assert term(logits, torch.ones_like(logits)) == pytest.approx(term(logits).item(), rel=1e-5)

@@ -11,6 +11,7 @@ from flawsmith.experiment.pipeline import Pipeline
 from flawsmith.experiment.plant import PlantAssumptions
 from flawsmith.training.loop import Hooks
 
+
 @dataclass(frozen=True)
 class DemoPlan:
     """How much the demo makes and trains; fixed numbers, so that it is the same everywhere.
@@ -55,7 +56,9 @@ def run_demo(
     model = [f"training.total_images={plan.model_images}"]
     machine_vision = pipeline.machine_vision()
     before = pipeline.inspection_model("real", preset=plan.preset, overrides=model)
-    synthesizer = pipeline.synthesizer("dbs_gan", overrides=[f"training.total_images={plan.synthesizer_images}"])
+    synthesizer = pipeline.synthesizer(
+        "dbs_gan", overrides=[f"training.total_images={plan.synthesizer_images}"]
+    )
     synthetic = pipeline.balance(synthesizer)
     after = pipeline.inspection_model(
         "real+dbs_gan", preset=plan.preset, synthetic=[synthetic], overrides=model

@@ -57,8 +57,7 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
     copies = 4 + (settings.ema_halflife_images is not None)  # weight, gradient, two moments
     return Estimate(
         parameters=parameters,
-        memory_bytes=4.0 * copies * sum(parameters.values())
-        + saved * pixels / settings.accumulate,
+        memory_bytes=4.0 * copies * sum(parameters.values()) + saved * pixels / settings.accumulate,
         seconds=seconds * pixels * settings.total_images / settings.batch_size,
     )
 

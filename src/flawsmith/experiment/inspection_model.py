@@ -60,7 +60,7 @@ class InspectionModel:
 
     @classmethod
     def load(cls, run: Path) -> Self:
-        """Load the best weights of a run (by inner validation), else those of its last checkpoint.
+        """Load a run's best weights by inner validation; without validation the last average.
 
         Raises:
             FlawsmithError: if the folder is no inspection model's run or holds no weights.
@@ -75,8 +75,9 @@ class InspectionModel:
             )
         training = SegmentationTraining(config, schema)
         training.engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
-        best = run / f"{BEST}.safetensors"
-        weights = best if best.is_file() else found[-1] / "networks.safetensors"
+        places = (run / f"{BEST}.safetensors", found[-1] / "ema.safetensors",
+                  found[-1] / "networks.safetensors")  # fmt: skip
+        weights = next(path for path in places if path.is_file())
         ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(weights))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         training.engine.device = device

@@ -22,6 +22,8 @@ class GanObjective:
     wgan            -E r + E f                         -E f              Arjovsky et al. 2017
     =============== ================================== ================= =======================
 
+    A ``weight``, of the logits' shape and with mean 1, says how much each patch counts.
+
     Raises:
         ValueError: for an unknown kind.
     """
@@ -31,43 +33,49 @@ class GanObjective:
             raise ValueError(f"no adversarial objective is called {kind!r}")
         self.kind = kind
 
-    def real(self, logits: Tensor) -> Tensor:
+    def real(self, logits: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the discriminator's term of real images."""
         r = logits.float()
         match self.kind:
             case "lsgan":
-                return 0.5 * (r - 1).square().mean()
+                return _mean(0.5 * (r - 1).square(), weight)
             case "hinge":
-                return F.relu(1 - r).mean()
+                return _mean(F.relu(1 - r), weight)
             case "non_saturating":
-                return F.softplus(-r).mean()
+                return _mean(F.softplus(-r), weight)
             case "wgan":
-                return -r.mean()
+                return _mean(-r, weight)
 
-    def fake(self, logits: Tensor) -> Tensor:
+    def fake(self, logits: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the discriminator's term of synthetic images, detached from their generator."""
         f = logits.float()
         match self.kind:
             case "lsgan":
-                return 0.5 * f.square().mean()
+                return _mean(0.5 * f.square(), weight)
             case "hinge":
-                return F.relu(1 + f).mean()
+                return _mean(F.relu(1 + f), weight)
             case "non_saturating":
-                return F.softplus(f).mean()
+                return _mean(F.softplus(f), weight)
             case "wgan":
-                return f.mean()
+                return _mean(f, weight)
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    def discriminator(
+        self, real_logits: Tensor, fake_logits: Tensor, weight: Tensor | None = None
+    ) -> Tensor:
         """Return what the discriminator minimises: the sum of ``real`` and ``fake``."""
-        return self.real(real_logits) + self.fake(fake_logits)
+        return self.real(real_logits, weight) + self.fake(fake_logits, weight)
 
-    def generator(self, fake_logits: Tensor) -> Tensor:
+    def generator(self, fake_logits: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return what the generator minimises."""
         f = fake_logits.float()
         match self.kind:
             case "lsgan":
-                return (f - 1).square().mean()
+                return _mean((f - 1).square(), weight)
             case "non_saturating":
-                return F.softplus(-f).mean()
+                return _mean(F.softplus(-f), weight)
             case "hinge" | "wgan":
-                return -f.mean()
+                return _mean(-f, weight)
+
+
+def _mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    return values.mean() if weight is None else (values * weight).mean()

@@ -16,6 +16,7 @@ from flawsmith.nn.init import he_normal_
 from flawsmith.nn.padding import Conv2dSame, ConvTranspose2dSame
 
 LabelEncoding = Literal["index", "one_hot"]
+Norm = Literal["none", "instance"]
 
 
 def _conv_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
@@ -36,21 +37,39 @@ class DbsGanBranch(nn.Module):
 
     17 convolutions, ReLU after all but the last. H and W are any multiples of 4. 7,523,969
     parameters at one channel in and out and 64 base channels.
+
+    Args:
+        in_channels: of the encoded labels.
+        noise_channels: of noise beside them.
+        out_channels: 1 grey, 3 colour.
+        base_channels: width of the first layer.
+        skip_connections: feed the maps before each pooling into the up path at the same size,
+            and the labels themselves into the head (docs/decisions.md, D1). The paper has none.
     """
 
     def __init__(
-        self, *, in_channels: int = 1, out_channels: int = 1, base_channels: int = 64
+        self,
+        *,
+        in_channels: int = 1,
+        noise_channels: int = 0,
+        out_channels: int = 1,
+        base_channels: int = 64,
+        skip_connections: bool = False,
     ) -> None:
         super().__init__()
-        f = base_channels
-        self.layers = nn.Sequential(
-            *_conv_relu(in_channels, f),
-            *_conv_relu(f, f),
+        self.skip_connections = skip_connections
+        f, joined = base_channels, int(skip_connections)
+        self.down_full = nn.Sequential(
+            *_conv_relu(in_channels + noise_channels, f), *_conv_relu(f, f)
+        )
+        self.down_half = nn.Sequential(
             nn.MaxPool2d(2),  # A1, A4, A5: groups 1 and 3 pool, 2 x 2, by the maximum
             *_conv_relu(f, 2 * f),
             *_conv_relu(2 * f, 2 * f),
             *_conv_relu(2 * f, 4 * f),
             *_conv_relu(4 * f, 4 * f),
+        )
+        self.quarter = nn.Sequential(
             nn.MaxPool2d(2),
             *_conv_relu(4 * f, 8 * f),
             *_conv_relu(8 * f, 8 * f),
@@ -58,33 +77,47 @@ class DbsGanBranch(nn.Module):
             *_conv_relu(4 * f, 4 * f),
             ConvTranspose2dSame(4 * f, 4 * f, 3, 2),  # A2, A6: up groups 2 and 4 double the size
             nn.ReLU(inplace=True),
-            *_conv_relu(4 * f, 2 * f),
+        )
+        self.up_half = nn.Sequential(
+            *_conv_relu(4 * f * (1 + joined), 2 * f),
             *_conv_relu(2 * f, f),
             *_conv_relu(f, f),
             ConvTranspose2dSame(f, f, 3, 2),
             nn.ReLU(inplace=True),
-            *_conv_relu(f, f),
         )
-        self.head = nn.Conv2d(f, out_channels, 1)
+        self.up_full = nn.Sequential(*_conv_relu(f * (1 + joined), f))
+        self.head = nn.Conv2d(f + in_channels * joined, out_channels, 1)
         he_normal_(self, linear=(self.head,))
 
-    def forward(self, labels: Tensor) -> Tensor:
+    def forward(self, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the branch's image.
 
         Raises:
             FlawsmithError: if H or W is not a multiple of 4.
         """
         _check_size(labels.shape[-2], labels.shape[-1], 4)
-        image: Tensor = self.head(self.layers(labels))
+        full = self.down_full(labels if noise is None else torch.cat([labels, noise], dim=1))
+        half = self.down_half(full)
+        up = self._joined(self.quarter(half), half)
+        up = self._joined(self.up_half(up), full)
+        image: Tensor = self.head(self._joined(self.up_full(up), labels))
         return image
 
+    def _joined(self, up: Tensor, down: Tensor) -> Tensor:
+        return torch.cat([up, down], dim=1) if self.skip_connections else up
 
-def _stem(in_channels: int, base_channels: int) -> nn.ModuleList:
+
+def _stem(in_channels: int, base_channels: int, norm: Norm) -> nn.ModuleList:
     widths = [in_channels] + [base_channels * 2**level for level in range(4)]
     return nn.ModuleList(
-        nn.Sequential(nn.Conv2d(below, above, 4, 2, padding=1), nn.ReLU(inplace=True))
+        nn.Sequential(nn.Conv2d(below, above, 4, 2, padding=1), *_norm_relu(above, norm))
         for below, above in pairwise(widths)
     )
+
+
+def _norm_relu(channels: int, norm: Norm) -> list[nn.Module]:
+    normed: list[nn.Module] = [] if norm == "none" else [nn.InstanceNorm2d(channels, affine=True)]
+    return [*normed, nn.ReLU(inplace=True)]
 
 
 class DbsGanCombiner(nn.Module):
@@ -98,6 +131,7 @@ class DbsGanCombiner(nn.Module):
         base_channels: width of the first stem layer; it doubles with each of the four levels.
         skip_connections: feed the stems' maps, and X_d and X_b themselves, into the up path
             (docs/decisions.md, D1). The paper has none.
+        norm: after every convolution but the last (A18). The paper has none.
     """
 
     def __init__(
@@ -106,11 +140,12 @@ class DbsGanCombiner(nn.Module):
         image_channels: int = 1,
         base_channels: int = 64,
         skip_connections: bool = False,
+        norm: Norm = "none",
     ) -> None:
         super().__init__()
         self.skip_connections = skip_connections
-        self.defect_stem = _stem(image_channels, base_channels)
-        self.background_stem = _stem(image_channels, base_channels)
+        self.defect_stem = _stem(image_channels, base_channels, norm)
+        self.background_stem = _stem(image_channels, base_channels, norm)
         up: list[nn.Module] = []
         width = 16 * base_channels  # A9: the two stems side by side
         for level in (3, 2, 1, 0):
@@ -118,7 +153,7 @@ class DbsGanCombiner(nn.Module):
             up.append(
                 nn.Sequential(
                     nn.ConvTranspose2d(width, narrower, 4, 2, padding=1),  # A7
-                    nn.ReLU(inplace=True),
+                    *_norm_relu(narrower, norm),
                 )
             )
             skipped = 2 * (image_channels if level == 0 else narrower // 2)
@@ -126,6 +161,8 @@ class DbsGanCombiner(nn.Module):
         self.up = nn.ModuleList(up)
         self.head = Conv2dSame(width, image_channels, 4)  # A8: one zero before, two after
         he_normal_(self, linear=(self.head,))
+        if skip_connections:  # begins as X_d on X_b, pasted; what it learns is to join them
+            nn.init.normal_(self.head.weight, std=1e-3)
 
     def forward(self, x_defect: Tensor, x_background: Tensor) -> Tensor:
         """Return the combined image.
@@ -166,7 +203,9 @@ class DbsGanGenerator(nn.Module):
         label_encoding: ``index`` is the paper's grey level (A15); ``one_hot`` imposes no order.
         noise_channels: noise maps beside the background label (A14); the paper has none.
         defect_noise_channels: noise maps beside the defect label (docs/decisions.md, D2).
-        skip_connections: see ``DbsGanCombiner``.
+        skip_connections: of both branches and of the combiner, which then adds what joins X_d on
+            the defect and X_b elsewhere.
+        norm: of the combiner.
     """
 
     def __init__(
@@ -181,6 +220,7 @@ class DbsGanGenerator(nn.Module):
         noise_channels: int = 0,
         defect_noise_channels: int = 0,
         skip_connections: bool = False,
+        norm: Norm = "none",
     ) -> None:
         super().__init__()
         if num_defects < 1 or num_backgrounds < 1:
@@ -195,19 +235,25 @@ class DbsGanGenerator(nn.Module):
         self.defect_noise_channels = defect_noise_channels
         one_hot = label_encoding == "one_hot"
         self.defect_branch = DbsGanBranch(
-            in_channels=(num_defects if one_hot else 1) + defect_noise_channels,
+            in_channels=num_defects if one_hot else 1,
+            noise_channels=defect_noise_channels,
             out_channels=image_channels,
             base_channels=branch_channels,
+            skip_connections=skip_connections,
         )
         self.background_branch = DbsGanBranch(
-            in_channels=(num_backgrounds if one_hot else 1) + noise_channels,
+            in_channels=num_backgrounds if one_hot else 1,
+            noise_channels=noise_channels,
             out_channels=image_channels,
             base_channels=branch_channels,
+            skip_connections=skip_connections,
         )
+        self.skip_connections = skip_connections
         self.combiner = DbsGanCombiner(
             image_channels=image_channels,
             base_channels=combiner_channels,
             skip_connections=skip_connections,
+            norm=norm,
         )
 
     @property
@@ -238,12 +284,15 @@ class DbsGanGenerator(nn.Module):
                 f"noise of shape {given} was given, {expected} expected: draw "
                 f"{self.total_noise_channels} channels of noise at the size of the label map"
             )
+        noise_b = noise_d = None
         if noise is not None:
-            label_b = torch.cat([label_b, noise[:, : self.noise_channels]], dim=1)
-            label_d = torch.cat([label_d, noise[:, self.noise_channels :]], dim=1)
-        x_d = self.defect_branch(label_d)
-        x_b = self.background_branch(label_b)
-        return self.combiner(x_d, x_b), x_d, x_b
+            noise_b, noise_d = noise[:, : self.noise_channels], noise[:, self.noise_channels :]
+        x_d = self.defect_branch(label_d, noise_d)
+        x_b = self.background_branch(label_b, noise_b)
+        x_hat = self.combiner(x_d, x_b)
+        if self.skip_connections:
+            x_hat = x_hat + torch.where(_is_defect(defects), x_d, x_b)
+        return x_hat, x_d, x_b
 
     def encode_labels(self, defects: Tensor, backgrounds: Tensor) -> tuple[Tensor, Tensor]:
         """Return L_d and L_b as float maps in [0, 1], N x 1 x H x W or one-hot.
@@ -268,6 +317,10 @@ class DbsGanGenerator(nn.Module):
             (defects == _values(1, self.num_defects, defects)).to(dtype),
             (backgrounds == _values(0, self.num_backgrounds - 1, backgrounds)).to(dtype),
         )
+
+
+def _is_defect(defects: Tensor) -> Tensor:
+    return ((defects > 0) & (defects != IGNORE)).unsqueeze(1)
 
 
 def _values(first: int, last: int, like: Tensor) -> Tensor:

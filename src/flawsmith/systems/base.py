@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from flawsmith.data.images import LabelArray
 from flawsmith.data.tiles import Tile
@@ -125,6 +126,26 @@ def seeded_noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
         torch.randn(shape, generator=torch.Generator().manual_seed(int(seed))) for seed in seeds
     ]
     return torch.stack(rows).to(seeds.device)
+
+
+NOISE_SCALES = (1, 4, 16, 64)
+
+
+def multiscale_noise(seeds: Tensor, channels: int, size: torch.Size) -> Tensor:
+    """Return N x channels x H x W noise, channel c varying over `NOISE_SCALES`[c mod 4] pixels.
+
+    Fine noise can become texture, coarse noise shading: a network of small reach could not make
+    the one of the other. Row i depends on seed i alone.
+    """
+    maps = []
+    for scale in NOISE_SCALES[: max(1, min(channels, len(NOISE_SCALES)))]:
+        height, width = (-(-length // scale) + 1 for length in size)
+        coarse = seeded_noise(seeds + scale, (-(-channels // len(NOISE_SCALES)), height, width))
+        if scale > 1:
+            coarse = F.interpolate(coarse, scale_factor=scale, mode="bilinear")
+        maps.append(coarse[..., : size[0], : size[1]])
+    stacked = torch.stack(maps, dim=2).flatten(1, 2)
+    return stacked[:, :channels]
 
 
 class System(ABC):

@@ -26,7 +26,7 @@ from flawsmith.losses.reconstruction import (
 )
 from flawsmith.models.dbs_gan import DbsGanGenerator
 from flawsmith.models.patch_gan import PatchGan
-from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, seeded_noise
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
 
@@ -40,7 +40,9 @@ class DbsGanNetwork(StrictModel):
         label_encoding: index: class number / number of classes in one channel, as printed.
         noise_channels: noise beside the background label; 0 as in the paper.
         defect_noise_channels: noise beside the defect label; 0 as in the paper.
-        skip_connections: joins the combiner's stems to its up path at equal sizes.
+        skip_connections: joins down and up paths at equal sizes, in branches and combiner.
+        norm: of the combiner (A18).
+        discriminator_norm: of the discriminator (A11).
         condition_discriminator: shows the latent matrix to the discriminator.
     """
 
@@ -51,6 +53,8 @@ class DbsGanNetwork(StrictModel):
     noise_channels: int = Field(default=0, ge=0)
     defect_noise_channels: int = Field(default=0, ge=0)
     skip_connections: bool = False
+    norm: Literal["none", "instance"] = "none"
+    discriminator_norm: Literal["none", "instance"] = "instance"
     condition_discriminator: bool = False
 
 
@@ -60,6 +64,9 @@ class DbsGanLoss(StrictModel):
     Attributes:
         background_scale: outside the mask only structure of this many pixels and more is
             reconstructed, the finer texture is left to the adversarial term; 1: all of it.
+        defect_scale: the same inside the mask.
+        defect_focus: share of the adversarial weight on the patches that see a defect; 0: all
+            patches count alike.
         weight_contrast: of the local contrast of that texture in a few frequency bands.
         mask_margin: pixels by which the mask grows before background is taken as unobserved.
     """
@@ -68,8 +75,10 @@ class DbsGanLoss(StrictModel):
     weight_branches: float = Field(default=1.0, ge=0)
     weight_rec: float = Field(default=100.0, ge=0)
     weight_adv: float = Field(default=1.0, ge=0)
+    defect_focus: float = Field(default=0.0, ge=0, le=1)
     weight_contrast: float = Field(default=0.0, ge=0)
     background_scale: int = Field(default=1, ge=1)
+    defect_scale: int = Field(default=1, ge=1)
     mask_margin: int = Field(default=3, ge=0)
 
 
@@ -112,11 +121,13 @@ class DbsGan(System):
             noise_channels=network.noise_channels,
             defect_noise_channels=network.defect_noise_channels,
             skip_connections=network.skip_connections,
+            norm=network.norm,
         )
         label_channels = schema.num_defects + schema.num_backgrounds
         self.discriminator = PatchGan(
             in_channels=schema.channels + label_channels * network.condition_discriminator,
             base_channels=network.discriminator_channels,
+            norm=network.discriminator_norm,
         )
         self.objective = GanObjective(config.loss.objective)
         adam = config.optimizer
@@ -164,13 +175,13 @@ class DbsGan(System):
         weights, real = self.config.loss, batch.images
         fake, x_d, x_b = self.generate(batch.defects, batch.backgrounds, batch.seeds)
         fakes.append(fake.detach())
-        target = defect_target(real, defect_mask(batch.defects))
         seen = background_weight(batch.defects, margin_pixels=weights.mask_margin)
-        defect = masked_mse(x_d, target, known_weight(batch.defects))
+        defect = self.defect_loss(x_d, batch)
         background = low_frequency_mse(x_b, real, seen, weights.background_scale)
         rec = self.reconstruction_loss(fake, batch)
-        contrast = self.contrast_loss([fake, x_b], batch)
-        adv = self.objective.generator(self.judge(fake, batch))
+        contrast = self.contrast_loss(fake, x_d, x_b, batch)
+        scores = self.judge(fake, batch)
+        adv = self.objective.generator(scores, self.patch_weight(scores, batch))
         total = (
             weights.weight_branches * (defect + background)
             + weights.weight_rec * rec
@@ -180,33 +191,51 @@ class DbsGan(System):
         return {"g/defect": defect, "g/background": background, "g/rec": rec, "g/adv": adv,
                 "g/contrast": contrast, "g/total": total}  # fmt: skip
 
-    def reconstruction_loss(self, fake: Tensor, batch: Batch) -> Tensor:
-        """Return L_rec: all pixels as in the paper, or the defect's and coarse background (D3)."""
+    def defect_loss(self, x_d: Tensor, batch: Batch) -> Tensor:
+        """Return the error of X_d against the image on the defect and mid-grey elsewhere (A12)."""
         known = known_weight(batch.defects)
-        scale = self.config.loss.background_scale
+        on_defect = defect_mask(batch.defects)
+        target = defect_target(batch.images, on_defect)
+        scale = self.config.loss.defect_scale
         if scale == 1:
-            return masked_mse(fake, batch.images, known)
-        inside = defect_mask(batch.defects).float()
-        return masked_mse(fake, batch.images, inside) + low_frequency_mse(
-            fake, batch.images, known - inside, scale
+            return masked_mse(x_d, target, known)
+        inside = on_defect.float()
+        return low_frequency_mse(x_d, target, inside, scale) + masked_mse(
+            x_d, target, known - inside
         )
 
-    def contrast_loss(self, images: list[Tensor], batch: Batch) -> Tensor:
-        """Return the error of the local contrast of x_hat everywhere and X_b outside (D12)."""
+    def reconstruction_loss(self, fake: Tensor, batch: Batch) -> Tensor:
+        """Return L_rec: of all pixels as in the paper, or of coarse structure alone (D3)."""
+        known = known_weight(batch.defects)
+        loss = self.config.loss
+        if loss.background_scale == loss.defect_scale == 1:
+            return masked_mse(fake, batch.images, known)
+        inside = defect_mask(batch.defects).float()
+        return low_frequency_mse(fake, batch.images, inside, loss.defect_scale) + low_frequency_mse(
+            fake, batch.images, known - inside, loss.background_scale
+        )
+
+    def contrast_loss(self, fake: Tensor, x_d: Tensor, x_b: Tensor, batch: Batch) -> Tensor:
+        """Return the error of local contrast: of the image, and of X_d and X_b in place (D12)."""
         if self.config.loss.weight_contrast == 0.0:
-            return batch.images.new_zeros(())
-        seen = background_weight(batch.defects, margin_pixels=self.config.loss.mask_margin)
-        fake, x_b = images
-        return band_contrast_mse(
-            fake, batch.images, known_weight(batch.defects), CONTRAST_WINDOW
-        ) + band_contrast_mse(x_b, batch.images, seen, CONTRAST_WINDOW)
+            return fake.new_zeros(())
+        margin = self.config.loss.mask_margin
+        places = {
+            "image": (fake, known_weight(batch.defects)),
+            "defect": (x_d, defect_mask(batch.defects).float()),
+            "background": (x_b, background_weight(batch.defects, margin_pixels=margin)),
+        }
+        terms = [
+            band_contrast_mse(image, batch.images, weight, CONTRAST_WINDOW)
+            for image, weight in places.values()
+        ]
+        return torch.stack(terms).sum()
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> Losses:
         """L_D of the GAN objective on real images and on those of the generator."""
-        total = self.objective.discriminator(
-            self.judge(batch.images, batch), self.judge(fake, batch)
-        )
-        return {"d/total": total}
+        real_scores, fake_scores = self.judge(batch.images, batch), self.judge(fake, batch)
+        weight = self.patch_weight(fake_scores, batch)
+        return {"d/total": self.objective.discriminator(real_scores, fake_scores, weight)}
 
     def judge(self, images: Tensor, batch: Batch) -> Tensor:
         """Return the discriminator's patch scores, given the latent matrix if configured."""
@@ -214,6 +243,17 @@ class DbsGan(System):
             images = torch.cat([images, self.latent_matrix(batch).to(images.dtype)], dim=1)
         scores: Tensor = self.discriminator(images)
         return scores.float()
+
+    def patch_weight(self, scores: Tensor, batch: Batch) -> Tensor | None:
+        """Return what each patch score counts, mean 1 in each image (D20)."""
+        focus = self.config.loss.defect_focus
+        if focus == 0.0:
+            return None
+        mask = defect_mask(batch.defects).unsqueeze(1).float()
+        sees = F.adaptive_max_pool2d(mask, scores.shape[-2:])
+        share = sees.mean(dim=(1, 2, 3), keepdim=True)
+        focused = (1.0 - focus) + focus * sees / share.clamp_min(1e-6)
+        return focused.where(share > 0, 1.0)
 
     def latent_matrix(self, batch: Batch) -> Tensor:
         """Return the one-hot N x (backgrounds + defects) x H x W; ignored pixels have no defect."""
@@ -229,9 +269,8 @@ class DbsGan(System):
         self, defects: Tensor, backgrounds: Tensor, seeds: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return x_hat, X_d and X_b, each N x C x H x W float32."""
-        network = self.config.network
-        channels = network.noise_channels + network.defect_noise_channels
-        noise = seeded_noise(seeds, (channels, *defects.shape[1:])) if channels else None
+        channels = self.generator.total_noise_channels
+        noise = multiscale_noise(seeds, channels, defects.shape[1:]) if channels else None
         image, x_d, x_b = self.generator(defects, backgrounds, noise)
         return image.float(), x_d.float(), x_b.float()
 

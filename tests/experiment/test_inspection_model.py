@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.inspection_model import InspectionModel, load_thresholds
+from flawsmith.experiment.train_model import configure_model, evaluate_run, train_model
+from flawsmith.experiment.training_data import held_out_records, training_records
+from flawsmith.training.checkpoint import load_tensors
+from flawsmith.training.logs import read_metrics
+from flawsmith.training.loop import Hooks
+
+
+@pytest.fixture(scope="module")
+def trained(pouch_folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "real"
+    config = configure_model(
+        "fc_hardnet70", "tiny", pouch_folder, fold=1, synthetic=[], arm=None,
+        overrides=["training.total_images=32"],
+    )  # fmt: skip
+    train_model(config, run, Hooks(), resume=False)
+    return run
+
+
+def test_best_weights_and_thresholds_come_from_validation(trained):
+    values = [m["val/macro_iou"] for m in read_metrics(trained) if "val/macro_iou" in m]
+    assert len(values) == 4
+    assert (trained / "best.safetensors").is_file()
+    thresholds = load_thresholds(trained)
+    assert len(thresholds.pixel) == 6
+    model = InspectionModel.load(trained)
+    best = load_tensors(trained / "best.safetensors")
+    weights = model.training.segmenter.state_dict()
+    assert all(np.array_equal(weights[k], best[f"segmenter.{k}"]) for k in weights)
+
+
+def test_scores_of_a_whole_image_are_probabilities(trained, pouch_folder):
+    model = InspectionModel.load(trained)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (70, 150), np.uint8)
+    scores = model.predict(image)
+    assert scores.shape == (7, 70, 150)
+    assert scores.dtype == np.float32
+    assert np.allclose(scores.sum(axis=0), 1.0, atol=1e-4)
+
+
+def test_no_part_of_the_test_fold_is_trained_on(trained, pouch_folder):
+    dataset = DefectDataset.open(pouch_folder)
+    config = configure_model(
+        "fc_hardnet70", "tiny", pouch_folder, fold=1, synthetic=[], arm=None, overrides=[]
+    )
+    train, validation = training_records(dataset, config.data)
+    test = held_out_records(dataset, 1)
+    parts = [{record.part for record in records} for records in (train, validation, test)]
+    assert all(parts)
+    assert not parts[0] & parts[1]
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
+
+
+def test_test_writes_figures_and_predictions(trained, pouch_folder):
+    evaluation = evaluate_run(trained, Hooks())
+    test = held_out_records(DefectDataset.open(pouch_folder), 1)
+    assert evaluation.images == len(test)
+    assert evaluation.arm == "real"
+    assert evaluation.simulated
+    assert set(evaluation.predictions) == {record.file_name for record in test}
+    assert all((trained / name).is_file() for name in evaluation.predictions.values())
+    with pytest.raises(FlawsmithError, match="only fold 1 can test it"):
+        evaluate_run(trained, Hooks(), fold=0)
+
+
+def test_synthetic_images_of_held_out_parts_are_refused(pouch_folder, tmp_path):
+    from flawsmith.data.dataset import DatasetWriter
+
+    dataset = DefectDataset.open(pouch_folder)
+    stolen = next(r for r in held_out_records(dataset, 1) if r.labels)
+    with DatasetWriter(tmp_path / "synthetic", dataset.schema) as writer:
+        writer.add(
+            "one", dataset.image(stolen), dataset.label_map(stolen), part="synthetic-1",
+            source="synthetic", parents=[stolen.file_name], system="dbs_gan",
+        )  # fmt: skip
+    config = configure_model(
+        "fc_hardnet70", "tiny", pouch_folder, fold=1, synthetic=[tmp_path / "synthetic"],
+        arm=None, overrides=[],
+    )  # fmt: skip
+    assert config.arm == "dbs_gan"
+    with pytest.raises(FlawsmithError, match="kept for test or validation"):
+        train_model(config, tmp_path / "run", Hooks(), resume=False)
+    assert not (tmp_path / "run").exists()
