@@ -30,7 +30,8 @@ def test_the_main_job_end_to_end(pouch_folder, tmp_path):
     )
     tiny = ["--data", pouch_folder, "--preset", "tiny", *MINI]
     assert "next: flawsmith synthesize" in flawsmith("train", "dbs_gan", *tiny, "--out", gan).stdout
-    flawsmith("synthesize", gan, "--data", pouch_folder, "--balance", "--out", synthetic)
+    flawsmith("synthesize", gan, "--data", pouch_folder, "--balance", "--per-class", 8,
+              "--out", synthetic)  # fmt: skip
     made = DefectDataset.open(synthetic)
     used = {record.file_name for record in DefectDataset.open(pouch_folder) if record.fold != 0}
     assert len(made) > 10

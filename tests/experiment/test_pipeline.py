@@ -1,5 +1,4 @@
 import shutil
-from functools import partialmethod
 
 import pytest
 
@@ -7,7 +6,6 @@ from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.pouch import PouchSettings
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.demo import DemoPlan, run_demo
-from flawsmith.experiment.pipeline import Pipeline
 from flawsmith.experiment.plant import PlantAssumptions
 from flawsmith.experiment.start import StartChoices, start
 from flawsmith.training.loop import Hooks
@@ -20,13 +18,6 @@ PLAN = DemoPlan(
     synthesizer_images=16,
     model_images=16,
 )
-
-
-@pytest.fixture(autouse=True)
-def tiny_networks(monkeypatch):
-    """Steps that leave the preset to the pipeline train tiny networks, untimed."""
-    for step in (Pipeline.synthesizer, Pipeline.inspection_model):
-        monkeypatch.setattr(Pipeline, step.__name__, partialmethod(step, preset="tiny"))
 
 
 def test_demo_runs_through_and_a_second_call_only_reports(tmp_path):
@@ -54,7 +45,12 @@ def test_start_takes_a_folder_as_it_is(pouch_folder, tmp_path):
     told: list[str] = []
     hooks = Hooks(report=told.append)
     page, _ = start(
-        copied, tmp_path / "out", StartChoices(images=32), PlantAssumptions(), hooks, told.append
+        copied,
+        tmp_path / "out",
+        StartChoices(preset="tiny", images=32),
+        PlantAssumptions(),
+        hooks,
+        told.append,
     )
     assert page.is_file()
     assert any("index_png" in line for line in told)

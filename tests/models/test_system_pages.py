@@ -10,9 +10,15 @@ import torch
 
 from flawsmith.models.dbs_gan import DbsGanGenerator
 from flawsmith.nn.cost import macs, parameter_count
+from flawsmith.systems.style import STYLE_MAPS
 
 PRESETS = files("flawsmith") / "presets" / "dbs_gan"
-NOT_OF_THE_GENERATOR = ("discriminator_channels", "condition_discriminator")
+NOT_OF_THE_GENERATOR = (
+    "discriminator_channels",
+    "discriminator_norm",
+    "condition_discriminator",
+    "style",
+)
 
 
 def rows() -> dict[str, list[str]]:
@@ -30,6 +36,9 @@ def test_page_gives_the_cost_of_a_preset(name):
     tile, widths, parameters, gmacs, _ = rows()[name]
     preset = tomllib.loads((PRESETS / f"{name}.toml").read_text())
     network = {k: v for k, v in preset["network"].items() if k not in NOT_OF_THE_GENERATOR}
+    for key in ("noise_channels", "defect_noise_channels"):
+        if preset["network"].get("style"):
+            network[key] += STYLE_MAPS
     size = preset["training"]["tile_size"]
     with torch.device("meta"):
         generator = DbsGanGenerator(num_defects=6, num_backgrounds=2, **network)

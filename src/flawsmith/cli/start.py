@@ -28,6 +28,7 @@ def start(
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds by part.")] = None,
     fold: Annotated[int, typer.Option(help="The fold to test on.")] = 0,
+    preset: Annotated[str, typer.Option(help="tiny, small, stable or paper.")] = "small",
     images: Annotated[int, typer.Option(help="Training tiles; more is slower.")] = 12_800,
     volume: Annotated[int, typer.Option(help="Parts a year on your line.")] = 1_000_000,
     defect_ppm: Annotated[float, typer.Option(help="Defective parts in a million.")] = 5000.0,
@@ -47,6 +48,7 @@ def start(
         class_pattern=class_pattern,
         folds=folds,
         fold=fold,
+        preset=preset,
         images=images,
     )
     plant = PlantAssumptions(volume=volume, defect_ppm=defect_ppm, review_seconds=review_seconds)

@@ -11,6 +11,10 @@ from flawsmith.experiment.pipeline import Pipeline
 from flawsmith.experiment.plant import PlantAssumptions
 from flawsmith.training.loop import Hooks
 
+DATA = PouchSettings(
+    good_parts=150, defective_parts=150, min_parts_per_class=8, views=2, tile_size=128
+)
+
 
 @dataclass(frozen=True)
 class DemoPlan:
@@ -22,9 +26,7 @@ class DemoPlan:
         model_images: training tiles of each inspection model.
     """
 
-    data: PouchSettings = PouchSettings(
-        good_parts=150, defective_parts=150, min_parts_per_class=8, views=2, tile_size=128
-    )
+    data: PouchSettings = DATA
     folds: int = 2
     preset: str = "small"
     synthesizer_images: int = 3_200
@@ -48,21 +50,19 @@ def run_demo(
     """
     plan = plan or DemoPlan()
     start = time.perf_counter()
-    pipeline = Pipeline(out=out, fold=0, hooks=hooks, say=say)
+    pipeline = Pipeline(out=out, fold=0, hooks=hooks, say=say, preset=plan.preset)
     if not (pipeline.data / SCHEMA_FILE).is_file():
         say(f"simulated pouch cells into {pipeline.data}")
         write_pouch(pipeline.data, plan.data)
     pipeline.split(folds=plan.folds)
     model = [f"training.total_images={plan.model_images}"]
     machine_vision = pipeline.machine_vision()
-    before = pipeline.inspection_model("real", preset=plan.preset, overrides=model)
+    before = pipeline.inspection_model("real", overrides=model)
     synthesizer = pipeline.synthesizer(
         "dbs_gan", overrides=[f"training.total_images={plan.synthesizer_images}"]
     )
     synthetic = pipeline.balance(synthesizer)
-    after = pipeline.inspection_model(
-        "real+dbs_gan", preset=plan.preset, synthetic=[synthetic], overrides=model
-    )
+    after = pipeline.inspection_model("real+dbs_gan", synthetic=[synthetic], overrides=model)
     result = pipeline.report(
         [machine_vision, before, after],
         synthesizer=synthesizer,

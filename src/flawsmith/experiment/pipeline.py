@@ -33,6 +33,7 @@ class Pipeline:
     Attributes:
         out: everything is written below it.
         fold: the test fold.
+        preset: of everything that is trained.
         hooks: progress and printed lines.
         say: prints the title of a step.
     """
@@ -41,6 +42,7 @@ class Pipeline:
     fold: int
     hooks: Hooks
     say: Callable[[str], None]
+    preset: str = "small"
 
     @property
     def data(self) -> Path:
@@ -69,7 +71,6 @@ class Pipeline:
         name: str,
         *,
         network: str = "fc_hardnet70",
-        preset: str = "small",
         synthetic: list[Path] | None = None,
         overrides: list[str] | None = None,
     ) -> Path:
@@ -80,7 +81,7 @@ class Pipeline:
             return run
         self.say(f"inspection model '{name}' ({network})")
         config = configure_model(
-            network, preset, self.data, fold=self.fold, synthetic=synthetic or [], arm=None,
+            network, self.preset, self.data, fold=self.fold, synthetic=synthetic or [], arm=None,
             overrides=overrides or [],
         )  # fmt: skip
         train_model(config, run, self.hooks, resume=(run / CONFIG_FILE).is_file())
@@ -91,13 +92,13 @@ class Pipeline:
         """Fit and test the fixed-parameter baseline of Table 7."""
         return self.inspection_model(MACHINE_VISION, network=MACHINE_VISION)
 
-    def synthesizer(
-        self, system: str, *, preset: str = "small", overrides: list[str] | None = None
-    ) -> Path:
+    def synthesizer(self, system: str, *, overrides: list[str] | None = None) -> Path:
         """Train a synthesizer."""
         run = self.run(system)
         self.say(f"synthesizer '{system}'")
-        config = configure(system, preset, self.data, fold=self.fold, overrides=overrides or [])
+        config = configure(
+            system, self.preset, self.data, fold=self.fold, overrides=overrides or []
+        )
         train_synthesizer(config, run, self.hooks, resume=(run / CONFIG_FILE).is_file())
         return run
 

@@ -34,6 +34,7 @@ class StartChoices:
     class_pattern: str | None = None
     folds: int | None = None
     fold: int = 0
+    preset: str = "small"
     images: int = 12_800
 
 
@@ -51,7 +52,7 @@ def start(
         The report and the seconds it took. A start that was stopped goes on where it was.
     """
     begin = time.perf_counter()
-    pipeline = Pipeline(out=out, fold=choices.fold, hooks=hooks, say=say)
+    pipeline = Pipeline(out=out, fold=choices.fold, hooks=hooks, say=say, preset=choices.preset)
     if not (pipeline.data / SCHEMA_FILE).is_file():
         _import(folder, pipeline, choices)
     dataset = DefectDataset.open(pipeline.data)

@@ -23,6 +23,10 @@ SHEET_SEED = 1 << 40
 """First number of the tiles on the sample sheets: far from any that training will reach."""
 
 
+STYLE_SEED = 1 << 41
+"""First number of the tiles that a system may look at before its first step."""
+
+
 def configure(
     system: str, preset: str, data: Path, *, fold: int | None, overrides: list[str]
 ) -> RunConfig:
@@ -38,23 +42,23 @@ def configure(
     if fold is not None:
         values["data"]["fold"] = fold
     values = apply_overrides(values, overrides)
-    return validate(config_class, values, source=f"{system} {preset}")
+    config = validate(config_class, values, source=f"{system} {preset}")
+    _require_tile_size(config)
+    return config
 
 
 def build_system(config: RunConfig, schema: Schema) -> System:
-    """Return a fresh system, checked against the tile size.
+    """Return a fresh system with untrained networks."""
+    return SYSTEMS.get(config.system)(config, schema)  # type: ignore[call-arg]
 
-    Raises:
-        FlawsmithError: if the tile size does not suit the networks.
-    """
-    system_class = SYSTEMS.get(config.system)
-    multiple = system_class.size_multiple
+
+def _require_tile_size(config: RunConfig) -> None:
+    multiple = SYSTEMS.get(config.system).size_multiple
     if config.training.tile_size % multiple:
         raise FlawsmithError(
             f"training.tile_size = {config.training.tile_size}: {config.system} needs a multiple "
             f"of {multiple}"
         )
-    return system_class(config, schema)  # type: ignore[call-arg]
 
 
 def tile_source(config: RunConfig) -> tuple[TileSource, Schema]:
@@ -81,9 +85,18 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
     hooks = dataclasses.replace(
         hooks, sample=lambda system, images: _draw_sheet(system, images, sheet_tiles, schema, run)
     )
+
+    def make_batch(first: int, count: int) -> Batch:
+        return stack_tiles([source[first + i] for i in range(count)])
+
+    def build() -> System:
+        system = build_system(config, schema)
+        system.prepare(lambda count: make_batch(STYLE_SEED, count))
+        return system
+
     fit = Fit(
-        build=lambda: build_system(config, schema),
-        make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
+        build=build,
+        make_batch=make_batch,
         config=config,
         run=run,
         hooks=hooks,

@@ -5,6 +5,7 @@ step on a batch, and samples labelled images.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar, Self
 
@@ -170,6 +171,9 @@ class System(ABC):
     @abstractmethod
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return every optimiser by name."""
+
+    def prepare(self, tiles: Callable[[int], Batch]) -> None:  # noqa: B027 - most need nothing
+        """Look at real training tiles before the first step; ``tiles`` gives a batch of so many."""
 
     @abstractmethod
     def averaged(self) -> list[str]:

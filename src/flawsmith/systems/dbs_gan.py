@@ -5,6 +5,7 @@ one image of them; a discriminator compares it with real ones. The paper leaves 
 loss, the discriminator and the branch targets open: docs/decisions.md, A11 to A19.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -26,11 +27,14 @@ from flawsmith.losses.reconstruction import (
 )
 from flawsmith.models.dbs_gan import DbsGanGenerator
 from flawsmith.models.patch_gan import PatchGan
+from flawsmith.models.style_bank import StyleBank
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
+from flawsmith.systems.style import STYLE_MAPS, main_class, style_length, style_maps, style_of
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
 
 CONTRAST_WINDOW = 16
+STYLES = 256
 
 
 class DbsGanNetwork(StrictModel):
@@ -40,6 +44,7 @@ class DbsGanNetwork(StrictModel):
         label_encoding: index: class number / number of classes in one channel, as printed.
         noise_channels: noise beside the background label; 0 as in the paper.
         defect_noise_channels: noise beside the defect label; 0 as in the paper.
+        style: shows tone and contrast of the image beside its labels (D21); not in the paper.
         skip_connections: joins down and up paths at equal sizes, in branches and combiner.
         norm: of the combiner (A18).
         discriminator_norm: of the discriminator (A11).
@@ -52,6 +57,7 @@ class DbsGanNetwork(StrictModel):
     label_encoding: Literal["index", "one_hot"] = "index"
     noise_channels: int = Field(default=0, ge=0)
     defect_noise_channels: int = Field(default=0, ge=0)
+    style: bool = False
     skip_connections: bool = False
     norm: Literal["none", "instance"] = "none"
     discriminator_norm: Literal["none", "instance"] = "instance"
@@ -118,11 +124,12 @@ class DbsGan(System):
             branch_channels=network.branch_channels,
             combiner_channels=network.combiner_channels,
             label_encoding=network.label_encoding,
-            noise_channels=network.noise_channels,
-            defect_noise_channels=network.defect_noise_channels,
+            noise_channels=network.noise_channels + STYLE_MAPS * network.style,
+            defect_noise_channels=network.defect_noise_channels + STYLE_MAPS * network.style,
             skip_connections=network.skip_connections,
             norm=network.norm,
         )
+        self.styles = StyleBank(size=STYLES, length=style_length(schema.num_backgrounds))
         label_channels = schema.num_defects + schema.num_backgrounds
         self.discriminator = PatchGan(
             in_channels=schema.channels + label_channels * network.condition_discriminator,
@@ -135,19 +142,30 @@ class DbsGan(System):
         self._optimizers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.Adam(network.parameters(), lr=adam.learning_rate, betas=betas)
             for name, network in self.networks().items()
+            if name != "styles"
         }
 
     def networks(self) -> dict[str, nn.Module]:
-        """Return generator (both branches and the combiner) and discriminator."""
-        return {"generator": self.generator, "discriminator": self.discriminator}
+        """Return generator (both branches and the combiner), discriminator, styles to sample."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "styles": self.styles,
+        }
+
+    def prepare(self, tiles: Callable[[int], Batch]) -> None:
+        """Keep the styles of real tiles to sample from; ``tiles`` gives a batch of so many."""
+        if self.config.network.style:
+            batch = tiles(STYLES)
+            self.styles.fill(style_of(batch, self.schema.num_backgrounds), batch.labels)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return one Adam each."""
         return self._optimizers
 
     def averaged(self) -> list[str]:
-        """Only the generator samples."""
-        return ["generator"]
+        """Return what samples."""
+        return ["generator", "styles"]
 
     def step(self, batch: Batch) -> dict[str, float]:
         """Update the generator, then the discriminator on the images that this step made.
@@ -173,7 +191,8 @@ class DbsGan(System):
     def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
         """L_G = w_b (L_d + L_b) + w_rec L_rec + w_adv L_adv; appends the detached image."""
         weights, real = self.config.loss, batch.images
-        fake, x_d, x_b = self.generate(batch.defects, batch.backgrounds, batch.seeds)
+        style = style_of(batch, self.schema.num_backgrounds)
+        fake, x_d, x_b = self.generate(batch.defects, batch.backgrounds, batch.seeds, style)
         fakes.append(fake.detach())
         seen = background_weight(batch.defects, margin_pixels=weights.mask_margin)
         defect = self.defect_loss(x_d, batch)
@@ -266,17 +285,28 @@ class DbsGan(System):
         return torch.cat(one_hot, dim=-1).permute(0, 3, 1, 2).float()
 
     def generate(
-        self, defects: Tensor, backgrounds: Tensor, seeds: Tensor
+        self, defects: Tensor, backgrounds: Tensor, seeds: Tensor, style: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return x_hat, X_d and X_b, each N x C x H x W float32."""
-        channels = self.generator.total_noise_channels
-        noise = multiscale_noise(seeds, channels, defects.shape[1:]) if channels else None
+        network, size = self.config.network, defects.shape[1:]
+        of_background, of_defect = [], []
+        if network.noise_channels:
+            of_background.append(multiscale_noise(seeds, network.noise_channels, size))
+        if network.defect_noise_channels:
+            of_defect.append(multiscale_noise(seeds + 1, network.defect_noise_channels, size))
+        if network.style:
+            background_maps, defect_maps = style_maps(style, defects, backgrounds)
+            of_background.append(background_maps)
+            of_defect.append(defect_maps)
+        extra = of_background + of_defect
+        noise = torch.cat(extra, dim=1) if extra else None
         image, x_d, x_b = self.generator(defects, backgrounds, noise)
         return image.float(), x_d.float(), x_b.float()
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
         """Return one image a label map, with X_d and X_b as layers."""
-        image, x_d, x_b = self.generate(request.defects, request.backgrounds, seeds)
+        style = self.styles(main_class(request.defects), seeds)
+        image, x_d, x_b = self.generate(request.defects, request.backgrounds, seeds, style)
         return Samples(
             images=image.clamp(-1.0, 1.0),
             defects=request.defects,
