@@ -24,7 +24,7 @@ demo: $(STAMP)
 	$(BIN)/flawsmith demo demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks

@@ -67,7 +67,8 @@ def train_command(
     if dry_run:
         _print_plan(config)
         return
-    train_model(config, run, training_hooks(), resume=resume is not None)
+    hooks = training_hooks(f"flawsmith model train --resume {run}")
+    train_model(config, run, hooks, resume=resume is not None)
     if is_first_process():
         console.print(f"run folder: {run}\nnext: flawsmith model test {run}")
 

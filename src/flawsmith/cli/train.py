@@ -60,19 +60,27 @@ def train(
     if dry_run:
         _print_plan(config)
         return
-    done = train_synthesizer(config, run, training_hooks(), resume=resume is not None)
+    done = train_synthesizer(
+        config, run, training_hooks(f"flawsmith train --resume {run}"), resume=resume is not None
+    )
     if is_first_process():
         console.print(f"trained on {done.images:,} images in {done.seconds / 60:.1f} min")
         console.print(f"run folder: {run}   sample sheets: {run / 'samples'}")
         console.print(f"next: flawsmith synthesize {run} --data {config.data.path} --balance")
 
 
-def training_hooks() -> Hooks:
-    """Return a progress bar and printed lines for the loop; silent in all processes but one."""
+def training_hooks(go_on: str = "the same command") -> Hooks:
+    """Return a progress bar and printed lines for the loop; silent in all processes but one.
+
+    Args:
+        go_on: the command that goes on after a stop, for the message.
+    """
     from flawsmith.training.loop import Hooks
     from flawsmith.training.processes import is_first_process
 
-    return Hooks(progress=progress, report=console.print) if is_first_process() else Hooks()
+    if not is_first_process():
+        return Hooks()
+    return Hooks(progress=progress, report=console.print, go_on=go_on)
 
 
 def _print_plan(config: RunConfig) -> None:

@@ -29,8 +29,8 @@ class DemoPlan:
     data: PouchSettings = DATA
     folds: int = 2
     preset: str = "small"
-    synthesizer_images: int = 3_200
-    model_images: int = 4_800
+    synthesizer_images: int = 2_400
+    model_images: int = 5_600
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Self
 
@@ -37,8 +36,6 @@ class Interruption:
             raise KeyboardInterrupt
         self.requested = True
 
-    def error(self, run: Path, images: int) -> InterruptionError:
-        """Return what to raise after the checkpoint is written."""
-        return InterruptionError(
-            f"stopped after {images:,} images; go on with: flawsmith train --resume {run}"
-        )
+    def error(self, images: int, go_on: str) -> InterruptionError:
+        """Return what to raise after the checkpoint is written; ``go_on`` is a command."""
+        return InterruptionError(f"stopped after {images:,} images; go on with: {go_on}")

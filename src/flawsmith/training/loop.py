@@ -74,6 +74,7 @@ class Hooks:
         best: the figure whose highest value decides which weights are kept as best.
         progress: opens a bar for (title, total images).
         report: prints a line.
+        go_on: the command that goes on with the run after a stop.
     """
 
     sample: Callable[[Any, int], None] | None = None
@@ -81,6 +82,7 @@ class Hooks:
     best: str | None = None
     progress: Callable[[str, int], AbstractContextManager[Advance]] | None = None
     report: Callable[[str], None] = field(default=lambda line: None)
+    go_on: str = "the same command"
 
     def bar(self, title: str, total: int) -> AbstractContextManager[Advance]:
         """Return a progress bar, or a silent one."""
@@ -164,7 +166,7 @@ class Fit:
                 self._after_step(log, scalars)
                 if interruption.requested:
                     self._save()
-                    raise interruption.error(self.run, progress.images)
+                    raise interruption.error(progress.images, self.hooks.go_on)
         return progress
 
     def _step(self) -> dict[str, float]:
