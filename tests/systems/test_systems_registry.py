@@ -6,8 +6,8 @@ import torch
 from flawsmith.config import preset_names
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.data.tiles import TileSource
-from flawsmith.experiment.train_synthesizer import build_system, configure, tile_source
-from flawsmith.experiment.training_data import training_datasets
+from flawsmith.experiment.train_synthesizer import build_system, configure
+from flawsmith.experiment.training_data import tile_source, training_datasets
 from flawsmith.systems import SYSTEMS
 from flawsmith.systems.base import Batch, SampleRequest, stack_tiles
 
@@ -19,7 +19,7 @@ def fresh(name, data, *overrides):
     config = configure(name, "tiny", data, fold=0, overrides=list(overrides))
     datasets, _ = training_datasets(config.data)
     schema = datasets[0].schema
-    source, _ = tile_source(config)
+    source = tile_source(datasets, config)
     return build_system(config, schema), source, schema
 
 

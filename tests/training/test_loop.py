@@ -15,9 +15,9 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import (
     build_system,
     configure,
-    tile_source,
     train_synthesizer,
 )
+from flawsmith.experiment.training_data import tile_source, training_datasets
 from flawsmith.systems.base import SampleRequest, stack_tiles
 from flawsmith.systems.load import load_synthesizer
 from flawsmith.training import checkpoint as ckpt
@@ -139,7 +139,8 @@ def test_two_processes_equal_one(pouch_folder, tmp_path):
     one, two = load_synthesizer(tmp_path / "one"), load_synthesizer(tmp_path / "two")
     # Images are compared, not weights: Adam turns the rounding error in the gradient of a bias
     # that a norm layer removes into full steps, which change nothing.
-    source, _ = tile_source(config)
+    datasets, _ = training_datasets(config.data)
+    source = tile_source(datasets, config)
     batch = stack_tiles([source[i] for i in range(4)])
     request = SampleRequest(batch.defects, batch.backgrounds)
     first, second = one.sample(request, batch.seeds).images, two.sample(request, batch.seeds).images

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flawsmith.cli import options
 from flawsmith.cli.console import console
 from flawsmith.errors import FlawsmithError
 
@@ -24,26 +25,20 @@ def register(app: typer.Typer) -> None:
 
 
 def train_command(
-    data: Annotated[Path | None, typer.Option(help="Defect data set with folds.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
+    data: options.Data = None,
+    out: options.Out = None,
     network: Annotated[
         str, typer.Option(help="fc_hardnet70, or machine_vision for fixed rules.")
     ] = "fc_hardnet70",
-    preset: Annotated[str, typer.Option(help="tiny, small, stable or paper.")] = "small",
+    preset: options.Preset = "small",
     synthetic: Annotated[
         list[Path] | None, typer.Option(help="Synthetic data set to mix in; may be repeated.")
     ] = None,
     arm: Annotated[str | None, typer.Option(help="Name of this training mix in reports.")] = None,
-    fold: Annotated[int | None, typer.Option(help="Test fold, left out of training.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, such as training.seed=1.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print configuration and costs; train nothing.")
-    ] = False,
-    resume: Annotated[
-        Path | None, typer.Option(help="Run folder to go on with after a stop or a kill.")
-    ] = None,
+    fold: options.Fold = None,
+    settings: options.Settings = None,
+    dry_run: options.DryRun = False,
+    resume: options.Resume = None,
 ) -> None:
     """Train an inspection model on real, or real and synthetic, images."""
     from flawsmith.cli.train import training_hooks
@@ -130,20 +125,12 @@ def _figure(value: float | None) -> str:
 def _print_plan(config: InspectionModelConfig) -> None:
     from flawsmith.cli.train import print_costs
     from flawsmith.config import to_toml
-    from flawsmith.data.tiles import TileSource
     from flawsmith.experiment.estimate import estimate
-    from flawsmith.experiment.training_data import training_datasets
+    from flawsmith.experiment.training_data import tile_source, training_datasets
     from flawsmith.systems.segmentation import SegmentationTraining
 
     datasets, _ = training_datasets(config.data)
     schema = datasets[0].schema
-    source = TileSource(
-        datasets,
-        tile_size=config.training.tile_size,
-        data=config.data,
-        augmentation=config.augmentation,
-        seed=config.training.seed,
-    )
     console.print(to_toml(config), markup=False)
     costs = estimate(lambda: SegmentationTraining(config, schema), config, schema)
-    print_costs(costs, source.composition())
+    print_costs(costs, tile_source(datasets, config).composition())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flawsmith.cli import options
 from flawsmith.cli.console import console, progress
 from flawsmith.errors import FlawsmithError
 
@@ -25,19 +25,13 @@ def train(
     system: Annotated[
         str | None, typer.Argument(help="What to train, such as dbs_gan: see flawsmith info.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Defect data set with folds.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
-    preset: Annotated[str, typer.Option(help="tiny, small, stable or paper.")] = "small",
-    fold: Annotated[int | None, typer.Option(help="Test fold, left out of training.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, such as training.seed=1.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print configuration and costs; train nothing.")
-    ] = False,
-    resume: Annotated[
-        Path | None, typer.Option(help="Run folder to go on with after a stop or a kill.")
-    ] = None,
+    data: options.Data = None,
+    out: options.Out = None,
+    preset: options.Preset = "small",
+    fold: options.Fold = None,
+    settings: options.Settings = None,
+    dry_run: options.DryRun = False,
+    resume: options.Resume = None,
 ) -> None:
     """Train a synthesizer; Ctrl-C stops it with a checkpoint, --resume goes on."""
     from flawsmith.experiment.runs import next_run
@@ -87,9 +81,11 @@ def _print_plan(config: RunConfig) -> None:
     """Print the complete configuration and what the run will cost."""
     from flawsmith.config import to_toml
     from flawsmith.experiment.estimate import estimate
-    from flawsmith.experiment.train_synthesizer import build_system, tile_source
+    from flawsmith.experiment.train_synthesizer import build_system
+    from flawsmith.experiment.training_data import tile_source, training_datasets
 
-    source, schema = tile_source(config)
+    datasets, _ = training_datasets(config.data)
+    source, schema = tile_source(datasets, config), datasets[0].schema
     costs = estimate(lambda: build_system(config, schema), config, schema)
     console.print(to_toml(config), markup=False)
     print_costs(costs, source.composition())

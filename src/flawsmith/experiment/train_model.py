@@ -9,7 +9,6 @@ import numpy as np
 from flawsmith.config import apply_overrides, load_preset, validate
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, write_index_mask
-from flawsmith.data.tiles import TileSource
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.inspection_model import (
     MACHINE_VISION_FILE,
@@ -20,7 +19,11 @@ from flawsmith.experiment.inspection_model import (
     save_thresholds,
 )
 from flawsmith.experiment.runs import create_run
-from flawsmith.experiment.training_data import held_out_records, training_datasets
+from flawsmith.experiment.training_data import (
+    held_out_records,
+    tile_source,
+    training_datasets,
+)
 from flawsmith.inspection.machine_vision import MachineVision
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.segmentation import class_counts, confusion, iou, macro_iou
@@ -106,13 +109,7 @@ def _fit_network(
     hooks: Hooks,
 ) -> dict[str, dict[str, int]]:
     schema = datasets[0].schema
-    source = TileSource(
-        datasets,
-        tile_size=config.training.tile_size,
-        data=config.data,
-        augmentation=config.augmentation,
-        seed=config.training.seed,
-    )
+    source = tile_source(datasets, config)
     looked_at = _spread(validation, VALIDATION_IMAGES)
 
     def validate_now(training: SegmentationTraining) -> dict[str, float]:

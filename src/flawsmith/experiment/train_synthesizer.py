@@ -11,7 +11,7 @@ from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.data.tiles import Tile, TileSource
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.runs import create_run
-from flawsmith.experiment.training_data import training_datasets
+from flawsmith.experiment.training_data import tile_source, training_datasets
 from flawsmith.systems import SYSTEMS
 from flawsmith.systems.base import Batch, SampleRequest, Samples, System, stack_tiles
 from flawsmith.systems.load import load_config
@@ -61,24 +61,12 @@ def _require_tile_size(config: RunConfig) -> None:
         )
 
 
-def tile_source(config: RunConfig) -> tuple[TileSource, Schema]:
-    """Open the data of a run."""
-    datasets, _ = training_datasets(config.data)
-    source = TileSource(
-        datasets,
-        tile_size=config.training.tile_size,
-        data=config.data,
-        augmentation=config.augmentation,
-        seed=config.training.seed,
-    )
-    return source, datasets[0].schema
-
-
 def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: bool) -> Progress:
     """Train a system into ``run``, or go on with the run that is there."""
     if resume:
         config = load_config(run)
-    source, schema = tile_source(config)
+    datasets, _ = training_datasets(config.data)
+    source, schema = tile_source(datasets, config), datasets[0].schema
     if not resume:
         create_run(run, config, schema)
     sheet_tiles = _sheet_tiles(source)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import inner_validation
-from flawsmith.data.tiles import DataConfig
+from flawsmith.data.tiles import DataConfig, TileSource
 from flawsmith.errors import FlawsmithError
+from flawsmith.training.config import RunConfig
 
 VALIDATION_SEED = 0
 """Fixed, so that a synthesizer and the inspection models beside it leave out the same parts."""
@@ -64,3 +65,14 @@ def training_datasets(data: DataConfig) -> tuple[list[DefectDataset], list[Image
                 )
         opened.append(synthetic)
     return opened, validation
+
+
+def tile_source(datasets: list[DefectDataset], config: RunConfig) -> TileSource:
+    """Return the training tiles of a run."""
+    return TileSource(
+        datasets,
+        tile_size=config.training.tile_size,
+        data=config.data,
+        augmentation=config.augmentation,
+        seed=config.training.seed,
+    )
