@@ -6,6 +6,7 @@ from flawsmith.systems.base import Batch, multiscale_noise
 from flawsmith.systems.style import (
     CONTRAST_SCALE,
     TONE_SCALE,
+    complete_styles,
     main_class,
     style_length,
     style_maps,
@@ -80,3 +81,13 @@ def test_noise_varies_over_its_scales():
     assert steps[0] > 4 * steps[1] > 8 * steps[2] > 16 * steps[3]
     alone = multiscale_noise(torch.tensor([4]), 4, torch.Size([128, 96]))
     assert torch.equal(alone[0], noise[1])
+
+
+def test_unseen_backgrounds_take_the_style_of_another_tile():
+    seen = torch.tensor([[1.0, 2.0, 0.1, 0.2, 9.0, 9.0], [3.0, 4.0, 0.3, 0.4, 9.0, 9.0]])
+    half = torch.tensor([[5.0, 0.0, 0.5, 0.0, 7.0, 7.0]]).repeat(3, 1)
+    done = complete_styles(torch.cat([seen, half]), 2)
+    assert torch.equal(done[:2], seen)
+    assert done[2:, [0, 2, 4, 5]].tolist() == [[5.0, 0.5, 7.0, 7.0]] * 3
+    expected = torch.tensor([[2.0, 0.2], [4.0, 0.4], [2.0, 0.2]])
+    assert torch.equal(done[2:, [1, 3]], expected)

@@ -29,7 +29,14 @@ from flawsmith.models.dbs_gan import DbsGanGenerator
 from flawsmith.models.patch_gan import PatchGan
 from flawsmith.models.style_bank import StyleBank
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
-from flawsmith.systems.style import STYLE_MAPS, main_class, style_length, style_maps, style_of
+from flawsmith.systems.style import (
+    STYLE_MAPS,
+    complete_styles,
+    main_class,
+    style_length,
+    style_maps,
+    style_of,
+)
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
 
@@ -156,8 +163,9 @@ class DbsGan(System):
     def prepare(self, tiles: Callable[[int], Batch]) -> None:
         """Keep the styles of real tiles to sample from; ``tiles`` gives a batch of so many."""
         if self.config.network.style:
-            batch = tiles(STYLES)
-            self.styles.fill(style_of(batch, self.schema.num_backgrounds), batch.labels)
+            batch, backgrounds = tiles(STYLES), self.schema.num_backgrounds
+            styles = complete_styles(style_of(batch, backgrounds), backgrounds)
+            self.styles.fill(styles, batch.labels)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """Return one Adam each."""

@@ -48,6 +48,23 @@ def style_of(batch: Batch, num_backgrounds: int) -> Tensor:
     return torch.stack([*tones, *contrasts, defect_tone, defect_contrast], dim=1)
 
 
+def complete_styles(styles: Tensor, num_backgrounds: int) -> Tensor:
+    """Return styles in which a background that a tile did not show is as in some other tile.
+
+    A tile of the body alone says nothing of the outside, but may be sampled beside it.
+    """
+    completed = styles.clone()
+    for background in range(num_backgrounds):
+        columns = [background, num_backgrounds + background]
+        seen = styles[:, columns[1]] > 0  # nothing real is without any contrast
+        known = styles[seen][:, columns]
+        if len(known):
+            missing = torch.nonzero(~seen).flatten()
+            rows = known[torch.arange(len(missing)) % len(known)]
+            completed[missing[:, None], torch.tensor(columns)] = rows
+    return completed
+
+
 def style_maps(style: Tensor, defects: Tensor, backgrounds: Tensor) -> tuple[Tensor, Tensor]:
     """Return N x 2 x H x W maps of tone and contrast, for the backgrounds and for the defect."""
     count = style.shape[1] // 2 - 1
