@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-TORCH := $(shell grep -E '^(torch|torchvision)==' constraints.txt)
+TORCH := $(shell grep -E "^torch==" constraints.txt)
 
-.PHONY: demo test lint bench install clean
+.PHONY: help demo test lint bench install clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo 'installing into $(VENV); the first time takes a few minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt $(TORCH) --editable '.[train,test]'
 	touch $(STAMP)

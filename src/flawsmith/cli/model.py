@@ -126,10 +126,15 @@ def _print_plan(config: InspectionModelConfig) -> None:
     from flawsmith.cli.train import print_costs
     from flawsmith.config import to_toml
     from flawsmith.experiment.estimate import estimate
+    from flawsmith.experiment.train_model import MACHINE_VISION
     from flawsmith.experiment.training_data import tile_source, training_datasets
     from flawsmith.systems.segmentation import SegmentationTraining
 
     datasets, _ = training_datasets(config.data)
+    if config.system == MACHINE_VISION:
+        console.print(to_toml(config), markup=False)
+        console.print("fits fixed rules to a sample of the training images in about a minute")
+        return
     schema = datasets[0].schema
     console.print(to_toml(config), markup=False)
     costs = estimate(lambda: SegmentationTraining(config, schema), config, schema)
