@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss
+from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss, rarity_weights
 
 
 def batch(classes=4, size=6, ignored=0.3):
@@ -152,3 +152,14 @@ def test_losses_are_float32_and_refuse_sizes_that_differ(loss):
     assert loss(logits.bfloat16(), target).dtype == torch.float32
     with pytest.raises(ValueError, match="do not fit a target"):
         loss(logits, target[:, :5])
+
+
+def test_rare_classes_weigh_more():
+    target = torch.zeros(1, 10, 10, dtype=torch.long)
+    target[0, 0, :4] = 1
+    target[0, 1, 0] = 2
+    target[0, 2] = 255
+    weights = rarity_weights(target, 4, exponent=0.5)
+    assert weights.tolist() == pytest.approx([1.0, (85 / 4) ** 0.5, 85**0.5, 1.0])
+    assert rarity_weights(target, 4, exponent=1.0, largest=50.0)[2] == 50.0
+    assert rarity_weights(target, 4, exponent=0.0).tolist() == [1.0] * 4

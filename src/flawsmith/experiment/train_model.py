@@ -57,8 +57,8 @@ def configure_model(
         NETWORKS.get(network)
     values |= {"system": network, "preset": preset}
     values["arm"] = arm or (network if network == MACHINE_VISION else _arm(synthetic))
-    values["data"] = {"path": str(data), **values.get("data", {})}
-    values["data"]["synthetic"] = [str(folder) for folder in synthetic]
+    values["data"] = {"path": str(data.absolute()), **values.get("data", {})}
+    values["data"]["synthetic"] = [str(folder.absolute()) for folder in synthetic]
     if fold is not None:
         values["data"]["fold"] = fold
     values = apply_overrides(values, overrides)

@@ -38,7 +38,7 @@ def configure(
     config_class = SYSTEMS.get(system).config_class
     values = load_preset(system, preset)
     values |= {"system": system, "preset": preset}
-    values["data"] = {"path": str(data), **values.get("data", {})}
+    values["data"] = {"path": str(data.absolute()), **values.get("data", {})}
     if fold is not None:
         values["data"]["fold"] = fold
     values = apply_overrides(values, overrides)

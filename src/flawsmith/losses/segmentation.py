@@ -54,6 +54,31 @@ def bootstrapped_cross_entropy(
     return torch.stack(losses).mean()
 
 
+def rarity_weights(
+    target: Tensor,
+    num_classes: int,
+    *,
+    exponent: float,
+    largest: float = 50.0,
+    ignore: int = IGNORE,
+) -> Tensor:
+    """Return a weight for each class: (most common / own pixels in the target) ^ exponent.
+
+    Defects are a few percent of the pixels and a dot is a thousandth: with equal weights a
+    network learns for hundreds of steps that there is no defect (docs/decisions.md, D23).
+
+    Args:
+        target: N x H x W int64.
+        num_classes: C; absent classes weigh 1.
+        exponent: 0 weighs all alike, 1 gives every class the same total.
+        largest: upper limit.
+        ignore: target value that never counts.
+    """
+    counts = torch.bincount(target[target != ignore], minlength=num_classes).float()
+    weights = (counts.max() / counts.clamp_min(1.0)).pow(exponent).clamp(max=largest)
+    return weights.where(counts > 0, 1.0)
+
+
 def dice_loss(logits: Tensor, target: Tensor, *, ignore: int = IGNORE) -> Tensor:
     """Return 1 - the mean Dice coefficient of the defect classes present in the batch.
 

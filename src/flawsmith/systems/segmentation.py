@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
-from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss
+from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss, rarity_weights
 from flawsmith.models import NETWORKS
 from flawsmith.systems.base import Batch
 from flawsmith.training.config import RunConfig
@@ -18,11 +18,17 @@ from flawsmith.training.engine import Engine, Losses
 
 
 class SegmentationLoss(StrictModel):
-    """Weights of the loss; ``keep_share``: least share of pixels that the cross-entropy keeps."""
+    """Weights of the loss.
+
+    Attributes:
+        keep_share: least share of an image's pixels that the cross-entropy keeps.
+        rarity: exponent of the weights of rare classes; 0: all pixels alike (D23).
+    """
 
     weight_cross_entropy: float = Field(default=1.0, ge=0)
     weight_dice: float = Field(default=1.0, ge=0)
     keep_share: float = Field(default=1 / 256, gt=0, le=1)
+    rarity: float = Field(default=0.0, ge=0, le=1)
 
 
 class SegmentationOptimizer(StrictModel):
@@ -86,8 +92,9 @@ class SegmentationTraining:
         """Return L = w_ce L_ce + w_dice L_dice on the label map; 255 never counts."""
         weights = self.config.loss
         logits: Tensor = self.segmenter(batch.images).float()
+        rarity = rarity_weights(batch.defects, logits.shape[1], exponent=weights.rarity)
         cross_entropy = bootstrapped_cross_entropy(
-            logits, batch.defects, keep_share=weights.keep_share
+            logits, batch.defects, keep_share=weights.keep_share, class_weights=rarity
         )
         dice = dice_loss(logits, batch.defects)
         total = weights.weight_cross_entropy * cross_entropy + weights.weight_dice * dice
