@@ -64,6 +64,7 @@ def test_test_writes_figures_and_predictions(trained, pouch_folder):
     assert evaluation.images == len(test)
     assert evaluation.arm == "real"
     assert evaluation.simulated
+    assert evaluation.data == str(pouch_folder)
     assert set(evaluation.predictions) == {record.file_name for record in test}
     assert all((trained / name).is_file() for name in evaluation.predictions.values())
     with pytest.raises(FlawsmithError, match="only fold 1 can test it"):

@@ -82,6 +82,7 @@ class Evaluation(StrictModel):
     """Everything that a test of one inspection model found, on real images only.
 
     Attributes:
+        data: folder of the data set that was tested on.
         arm: name of the training mix: real, dbs_gan, copy_paste, or machine_vision.
         model: network or method ("fc_hardnet70", "machine_vision").
         composition: class -> training images, by source: {"real": {...}, "synthetic": {...}}.

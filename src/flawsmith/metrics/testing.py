@@ -256,7 +256,7 @@ def evaluate(
     return Evaluation(
         arm=arm,
         model=model,
-        data=schema.name,
+        data=str(dataset.root.absolute()),
         data_fingerprint=dataset.fingerprint(),
         simulated=schema.simulated,
         fold=fold,
