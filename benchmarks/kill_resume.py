@@ -66,7 +66,10 @@ class Stage:
     """One command of the product, how it is begun and how it is gone on with."""
 
     def __init__(
-        self, name: str, begin: Callable[[Path], list[str]], go_on: Callable[[Path], list[str]]
+        self,
+        name: str,
+        begin: Callable[[Path], list[str]],
+        go_on: Callable[[Path], list[str] | None],
     ) -> None:
         self.name, self.begin, self.go_on = name, begin, go_on
 
@@ -83,7 +86,10 @@ class Stage:
             if run(command, dice.uniform(0.05, 1.0) * seconds):
                 return hits
             hits += 1
-            command = self.go_on(out)
+            following = self.go_on(out)
+            if following is None:  # killed after all was done
+                return hits
+            command = following
         run(command, None)
         return hits
 
@@ -116,7 +122,7 @@ def stages(folder: Path) -> list[Stage]:
         return go_on
 
     return [
-        Stage("import", imports, imports),
+        Stage("import", imports, lambda out: None if out.exists() else imports(out)),
         Stage("train", train, resumed(train, "train")),
         Stage("synthesize", synthesis, synthesis),
         Stage("model train", model, resumed(model, "model", "train")),
