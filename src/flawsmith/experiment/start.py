@@ -90,7 +90,7 @@ def _import(folder: Path, pipeline: Pipeline, choices: StartChoices) -> None:
     for note in report.notes:
         tell(f"  {note}")
     if report.findings:
-        tell(f"  {len(report.findings)} findings: {pipeline.data / REPORT_FILE}")
+        tell(f"  findings: {len(report.findings)}, in {pipeline.data / REPORT_FILE}")
 
 
 def _require_masks(dataset: DefectDataset) -> None:
