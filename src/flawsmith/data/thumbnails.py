@@ -77,7 +77,7 @@ def read_defects(
             f"{record.mask_file_name} is {defects.shape[1]} x {defects.shape[0]} pixels, "
             f"its image is {shape[1]} x {shape[0]}"
         )
-    highest = int(np.max(defects, where=defects != IGNORE, initial=0))
+    highest = int((defects + np.uint8(1)).max()) - 1  # 255 (ignore) wraps round to 0
     if highest > dataset.schema.num_defects:
         raise FlawsmithError(
             f"{record.mask_file_name} has value {highest}; expected 0 to "
@@ -127,10 +127,11 @@ def outlined(shown: Pixels, defects: LabelArray, schema: Schema) -> Pixels:
     """
     result = shown.copy()
     width = max(1, round(max(shown.shape[:2]) / 200))
-    for value in np.flatnonzero(np.bincount(defects.ravel(), minlength=256)):
-        if value == 0:
+    for value in (*range(1, schema.num_defects + 1), IGNORE):
+        labelled = defects == value
+        if not labelled.any():
             continue
-        inside = _covered(defects == value, shown.shape[:2])
+        inside = _covered(labelled, shown.shape[:2])
         if value == IGNORE:
             _draw_dashed(result, inside, width)
             continue
@@ -138,7 +139,7 @@ def outlined(shown: Pixels, defects: LabelArray, schema: Schema) -> Pixels:
         line = _grown(inside, width) & ~inside
         shade = _grown(inside, width + 1) & ~(line | inside)
         result[shade] //= 2  # keeps a bright line apart from a bright surface
-        result[line] = rgb(schema.defects[int(value) - 1].colour)
+        result[line] = rgb(schema.defects[value - 1].colour)
     return result
 
 

@@ -13,6 +13,7 @@ from flawsmith.data.gallery.findings import Findings
 from flawsmith.data.gallery.tiles import SHEET_COLUMNS, TILE, GalleryImage
 
 UNKNOWN_COLOUR = "#808080"
+MOST_SIZES = 24
 
 GOOD = ":good"
 EXCLUDED = ":excluded"
@@ -158,7 +159,7 @@ def _facets(
         _facet("fold", "Fold", single(lambda r: "" if r.fold is None else str(r.fold))),
         _facet("source", "Source", single(lambda r: r.source)),
         _facet("view", "View", single(lambda r: r.view)),
-        _facet("imagesize", "Image size", single(lambda r: f"{r.width} x {r.height}")),
+        _facet("imagesize", "Image size", _image_sizes(records)),
         _facet("partby", "Part known by", single(lambda r: getattr(r, "part_source", "") or "")),
     ]
 
@@ -180,6 +181,15 @@ def _facet(
     places = {option["key"]: place for place, option in enumerate(options)}
     index = Index.over(tuple(sorted({places[key] for key in own})) for own in keys)
     return {"name": name, "title": title, "options": options, "sets": index.values, "of": index.of}
+
+
+def _image_sizes(records: Sequence[ImageRecord]) -> list[list[str]]:
+    """Return width x height of each image, or a range of lengths where too many sizes differ."""
+    sizes = [f"{record.width} x {record.height}" for record in records]
+    if len(set(sizes)) > MOST_SIZES:
+        lows = [1 << max(r.width, r.height).bit_length() - 1 for r in records]
+        sizes = [f"{low} to {2 * low - 1} px long" for low in lows]
+    return [[size] for size in sizes]
 
 
 def _class_keys(record: ImageRecord) -> list[str]:

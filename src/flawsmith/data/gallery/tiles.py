@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 from flawsmith.config import StrictModel
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, encode_index_mask, open_image
-from flawsmith.data.schema import Schema
-from flawsmith.data.thumbnails import Pixels, displayed, fitted, outlined, read_defects, to_jpeg
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.data.thumbnails import (
+    Pixels,
+    displayed,
+    fitted,
+    outlined,
+    read_defects,
+    to_jpeg,
+)
 from flawsmith.errors import FlawsmithError
 from flawsmith.storage import write_bytes
 
@@ -198,9 +205,10 @@ def _recolour(
     palette = dataset.schema.palette()
     with open_image(dataset.path(record.mask_file_name or "")) as mask:
         given = mask.getpalette() or []
-    wanted = [0, *range(1, dataset.schema.num_defects + 1), 255]
-    present = [value for value in wanted if (defects == value).any()]
-    if all(given[3 * v : 3 * v + 3] == palette[3 * v : 3 * v + 3] for v in present):
+    used = 3 * (dataset.schema.num_defects + 1)
+    if given[:used] == palette[:used] and (
+        not (defects == IGNORE).any() or given[765:] == [255] * 3
+    ):
         return False
     write_bytes(out / "masks" / f"{key}.png", encode_index_mask(defects, palette))
     return True

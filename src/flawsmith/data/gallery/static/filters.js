@@ -123,13 +123,18 @@ const Filters = (() => {
 
   // The same images, those of a part together, parts in the order of their first image.
   function grouped(shown) {
-    const groups = new Map();
-    for (const i of shown) {
-      const group = groups.get(data.part[i]);
-      if (group) group.push(i);
-      else groups.set(data.part[i], [i]);
+    const counts = new Int32Array(data.parts.length);
+    const parts = [];
+    for (const i of shown) if (!counts[data.part[i]]++) parts.push(data.part[i]);
+    const next = new Int32Array(data.parts.length);
+    let at = 0;
+    for (const part of parts) {
+      next[part] = at;
+      at += counts[part];
     }
-    return groups;
+    const sorted = new Int32Array(shown.length);
+    for (const i of shown) sorted[next[data.part[i]]++] = i;
+    return { sorted, parts, counts };
   }
 
   return { UNITS, order, select, grouped, total };

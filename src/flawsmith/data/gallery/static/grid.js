@@ -30,7 +30,7 @@ const Grid = (() => {
   function show(selected, group) {
     grouping = group;
     const groups = group ? Filters.grouped(selected) : null;
-    shown = groups ? Int32Array.from([...groups.values()].flat()) : selected;
+    shown = groups ? groups.sorted : selected;
     focused = 0;
     scroller.scrollTop = 0;
     layOut(groups);
@@ -64,17 +64,18 @@ const Grid = (() => {
     const made = [];
     let from = 0;
     let used = columns;
-    for (const [part, members] of groups) {
-      const span = Math.min(columns, members.length);
+    for (const part of groups.parts) {
+      const count = groups.counts[part];
+      const span = Math.min(columns, count);
       if (used + span > columns) {
         made.push({ from, to: from, heads: [] });
         used = 0;
       }
       const row = made[made.length - 1];
-      row.heads.push({ part, count: members.length, column: used + 1, span });
+      row.heads.push({ part, count, column: used + 1, span });
       row.to += span;
       used += span;
-      const end = from + members.length;
+      const end = from + count;
       for (let k = from + span; k < end; k += columns) {
         made.push({ from: k, to: Math.min(end, k + columns), heads: [] });
         used = columns;

@@ -127,7 +127,7 @@ const Viewer = (() => {
       const lengths = [`${number(across)} px`];
       if (mm) areas.push(`${number(area * mm)} mm²`);
       if (mm) lengths.push(`${number(across * Math.sqrt(mm))} mm`);
-      const cells = [data.classes[defect].name, areas.join(" / "), lengths.join(" / "), `${x}, ${y}`];
+      const cells = [data.classes[defect].name, areas.join("\n"), lengths.join("\n"), `${x}, ${y}`];
       const row = element("tr");
       cells.forEach((cell) => row.append(element("td", "", cell)));
       row.firstChild.style.borderLeft = `4px solid ${data.classes[defect].colour}`;
@@ -165,9 +165,8 @@ const Viewer = (() => {
     add("labels", Grid.chips(i));
     add("label kind", facet("labels", i));
     add("part", [partLink(data.parts[data.part[i]])]);
-    add("part known by", facet("partby", i) === "none" ? "" : facet("partby", i));
-    add("view", facet("view", i));
-    add("fold", facet("fold", i));
+    for (const [title, name] of [["part known by", "partby"], ["view", "view"], ["fold", "fold"]])
+      if (facet(name, i) !== "none") add(title, facet(name, i));
     add("source", facet("source", i));
     add("size", `${width} × ${height} px`);
     if (size) add("", `${number(width * size[0])} × ${number(height * size[1])} mm`);
