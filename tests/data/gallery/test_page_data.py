@@ -84,11 +84,22 @@ def test_labels_tell_outlined_from_whole_image() -> None:
     assert options(data_of(records), "labels") == [["no defect"], ["whole image"], ["outlined"]]
 
 
-def test_weak_labels_are_told_where_the_record_has_them() -> None:
-    records = make_records({"labels": ["pit"]}, {"labels": ["pit", "crack"]})
-    for record in records:
-        object.__setattr__(record, "weak_labels", ["pit"])
-    assert options(data_of(records), "labels") == [["only weak"], ["some weak"]]
+def test_weak_labels_are_told() -> None:
+    mask = {"mask_file_name": "masks/a.png"}
+    records = make_records(
+        {"labels": ["pit"], "weak_labels": ["pit"]},
+        {"labels": ["pit", "crack"], "weak_labels": ["pit"], **mask},
+    )
+    assert options(data_of(records), "labels") == [
+        ["only weak", "whole image"],
+        ["outlined", "some weak"],
+    ]
+
+
+def test_who_knows_the_part_is_told() -> None:
+    records = make_records({}, {"part_source": "file"}, {"part_source": "views"})
+    expected = [["origin"], ["nobody: a file each"], ["comparing images"]]
+    assert options(data_of(records), "partby") == expected
 
 
 def test_masks_elsewhere_are_named() -> None:

@@ -14,6 +14,7 @@ from flawsmith.data.gallery.tiles import SHEET_COLUMNS, TILE, GalleryImage
 
 UNKNOWN_COLOUR = "#808080"
 MOST_SIZES = 24
+PART_SOURCES = {"file": "nobody: a file each", "views": "comparing images"}
 
 GOOD = ":good"
 EXCLUDED = ":excluded"
@@ -149,7 +150,7 @@ def _facets(
 
     return [
         _facet("class", "Class", [_class_keys(r) for r in records], classes),
-        _facet("labels", "Labels", single(_label_kind)),
+        _facet("labels", "Labels", [_label_kinds(r) for r in records]),
         _facet(
             "finding",
             "Finding",
@@ -160,7 +161,7 @@ def _facets(
         _facet("source", "Source", single(lambda r: r.source)),
         _facet("view", "View", single(lambda r: r.view)),
         _facet("imagesize", "Image size", _image_sizes(records)),
-        _facet("partby", "Part known by", single(lambda r: getattr(r, "part_source", "") or "")),
+        _facet("partby", "Part known by", single(_known_by)),
     ]
 
 
@@ -198,13 +199,20 @@ def _class_keys(record: ImageRecord) -> list[str]:
     return record.labels or [GOOD]
 
 
-def _label_kind(record: ImageRecord) -> str:
+def _known_by(record: ImageRecord) -> str:
+    source = getattr(record, "part_source", "")
+    return PART_SOURCES.get(source, source)
+
+
+def _label_kinds(record: ImageRecord) -> list[str]:
+    """Return how exactly it is known where the defects are."""
     if record.is_good:
-        return "no defect"
-    weak = getattr(record, "weak_labels", None) or []
-    if weak:
-        return "only weak" if set(weak) >= set(record.labels) else "some weak"
-    return "outlined" if record.mask_file_name else "whole image"
+        return ["no defect"]
+    place = "outlined" if record.mask_file_name else "whole image"
+    weak = getattr(record, "weak_labels", None)
+    if not weak:
+        return [place]
+    return [place, "only weak" if set(weak) >= set(record.labels) else "some weak"]
 
 
 def _image_columns(records: Sequence[ImageRecord]) -> Values:
