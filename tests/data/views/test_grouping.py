@@ -1,0 +1,71 @@
+"""From pairs to groups: chains of weak pairs join nothing."""
+
+import itertools
+
+import pytest
+
+from flawsmith.data.views import ViewPair, Views
+from flawsmith.data.views.grouping import STRONG_SCORE, group
+
+
+def pair(first: str, second: str, score: float = 1.0) -> ViewPair:
+    return ViewPair(
+        first=first,
+        second=second,
+        inliers=10,
+        score=score,
+        overlap=1.0,
+        turned_degrees=0.0,
+        scale=1.0,
+        mirrored=False,
+        kind="exposure",
+    )
+
+
+WEAK = STRONG_SCORE - 0.2
+
+
+def test_strong_pairs_join_everything_they_link():
+    assert Views(pairs=[pair("a", "b"), pair("c", "d"), pair("b", "c")]).groups() == [[*"abcd"]]
+
+
+def test_no_pairs_make_no_groups():
+    assert Views().groups() == []
+
+
+def test_one_weak_pair_joins_an_image_but_not_two_groups():
+    pairs = [pair("a", "b"), pair("c", "d"), pair("b", "c", WEAK), pair("d", "e", WEAK)]
+    assert group(pairs) == [["a", "b"], ["c", "d", "e"]]
+
+
+def test_two_weak_pairs_join_two_groups():
+    pairs = [pair("a", "b"), pair("c", "d"), pair("b", "c", WEAK), pair("a", "d", WEAK)]
+    assert group(pairs) == [[*"abcd"]]
+
+
+def test_two_weak_pairs_may_come_together_only_after_a_join():
+    pairs = [pair(a, b) for a, b in ("ab", "cd", "ef")]
+    pairs += [pair(a, b, WEAK) for a, b in ("bc", "ad", "de", "fa")]
+    assert group(pairs) == [[*"abcdef"]]
+
+
+def test_a_chain_of_weak_pairs_does_not_make_one_group():
+    parts = [f"{i:02d}" for i in range(20)]
+    pairs = [pair(f"{p}a", f"{p}b") for p in parts]
+    pairs += [pair(f"{p}b", f"{q}a", WEAK) for p, q in itertools.pairwise(parts)]
+    assert group(pairs) == [[f"{p}a", f"{p}b"] for p in parts]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_of_pairs_does_not_matter(seed):
+    import random
+
+    scores = random.Random(seed)
+    names = "abcdefghij"
+    pairs = [
+        pair(a, b, round(scores.uniform(0.5, 1), 2))
+        for a, b in itertools.combinations(names, 2)
+        if scores.random() < 0.25
+    ]
+    shuffled = scores.sample(pairs, len(pairs))
+    assert group(shuffled) == group(pairs)
