@@ -43,6 +43,15 @@ def test_two_weak_pairs_join_two_groups():
     assert group(pairs) == [[*"abcd"]]
 
 
+def test_two_weak_pairs_do_not_join_groups_of_fifteen():
+    names = [[f"{part}{i:02d}" for i in range(15)] for part in "ab"]
+    pairs = [pair(*ends) for group_names in names for ends in itertools.pairwise(group_names)]
+    few = [pair(names[0][i], names[1][i], WEAK) for i in range(2)]
+    enough = [pair(names[0][i], names[1][i], WEAK) for i in range(3)]
+    assert group(pairs + few) == names
+    assert group(pairs + enough) == [names[0] + names[1]]
+
+
 def test_two_weak_pairs_may_come_together_only_after_a_join():
     pairs = [pair(a, b) for a, b in ("ab", "cd", "ef")]
     pairs += [pair(a, b, WEAK) for a, b in ("bc", "ad", "de", "fa")]

@@ -80,6 +80,16 @@ def test_parts_without_texture_in_one_holder_are_not_joined(search):
     assert views.alike == sorted(images)
 
 
+def test_many_scaled_and_mirrored_copies_are_no_fixture(search, surfaces):
+    images = {}
+    for number, image in enumerate(surfaces[:2]):
+        for copy in range(14):
+            zoom = 0.5 + 0.07 * copy
+            pixels = cv2.resize(image[:, :: 1 - 2 * (copy % 2)], None, fx=zoom, fy=zoom)
+            images[f"{number}-{copy:02d}"] = pixels
+    assert [len(names) for names in search(images).groups()] == [14, 14]
+
+
 def test_images_without_texture_give_no_pairs(search):
     rng = np.random.default_rng(2)
     light = 160 - 60 * (np.mgrid[-1:1:160j, -1:1:200j] ** 2).sum(0)

@@ -20,6 +20,7 @@ _REPRESENTATIVES = 6
 _LEAST_COMMON, _MOST_COMMON = 8, 24
 _CELLS = 8
 _NEAR = 8.0  # working pixels
+_SAME_SCALE = 0.1
 _SEED = 40
 
 
@@ -69,12 +70,17 @@ def common_limit(images: int) -> int:
 def common_points(store: FeatureStore, meetings: Sequence[Meeting], limit: int) -> dict[int, Flags]:
     """Return which points are common, for the images with more than ``limit`` partners.
 
+    Partners that are mirrored or of another scale do not count: parts on a line are neither, but
+    the copies that enlarge a data set are, and they may be many.
+
     A cell of an 8 x 8 grid is common if more than ``limit`` partners agree in it; a point in it
     if it agrees itself with several of them, or is near such a point. The others are scratches
     and grain that are the part's own.
     """
     partners: dict[int, list[np.ndarray]] = {}
     for meeting in meetings:
+        if meeting.candidate.mirrored or abs(np.log(abs(meeting.found.turn))) > _SAME_SCALE:
+            continue
         partners.setdefault(meeting.candidate.first, []).append(meeting.found.first)
         partners.setdefault(meeting.candidate.second, []).append(meeting.found.second)
     common = {}

@@ -1,5 +1,6 @@
 """Pairs of views and the groups they make."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -7,8 +8,10 @@ from pydantic import Field
 
 from flawsmith.config import StrictModel
 
-STRONG_SCORE = 0.9
-"""A pair that may join two groups alone; a weaker one needs a second pair beside it."""
+STRONG_SCORE = 0.9975
+"""A pair that joins two groups alone: about 60 points all over the common area."""
+
+_LINKED_SHARE = 0.2
 
 
 class ViewPair(StrictModel):
@@ -62,8 +65,8 @@ class Views(StrictModel):
         """Return the images of each part that has two or more, sorted.
 
         Groups grow from the surest pairs to the least sure. Two groups that both have several
-        images are joined by one strong pair or by two weak ones, never by a single weak pair:
-        chains of chance matches would make one group of all.
+        images are joined by one strong pair or by several weak ones, at least two and a fifth of
+        the images of the smaller group: chains of chance matches would make one group of all.
         """
         return group(self.pairs)
 
@@ -89,8 +92,17 @@ def group(pairs: Sequence[ViewPair]) -> list[list[str]]:
         else:
             waiting.append(pair)
     while True:
-        between = Counter(tuple(sorted((leader[p.first], leader[p.second]))) for p in waiting)
-        doubly = sorted(ends for ends, count in between.items() if count > 1 and len(set(ends)) > 1)
-        if not doubly:
+        ends = [tuple(sorted((leader[pair.first], leader[pair.second]))) for pair in waiting]
+        links = Counter((a, b) for a, b in ends if a != b)
+        linked = sorted(
+            (-count / _links_needed(len(members[a]), len(members[b])), a, b)
+            for (a, b), count in links.items()
+        )
+        if not linked or linked[0][0] > -1:
             return sorted(sorted(names) for names in members.values() if len(names) > 1)
-        join(*doubly[0])
+        join(*linked[0][1:])
+
+
+def _links_needed(first: int, second: int) -> int:
+    smaller = min(first, second)
+    return 1 if smaller == 1 else max(2, math.ceil(_LINKED_SHARE * smaller))
