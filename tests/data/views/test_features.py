@@ -93,5 +93,5 @@ def test_points_of_a_corner_do_not_use_up_the_limit(surfaces):
 def test_memory_for_points_is_bounded():
     assert points_per_image(1) == points_per_image(1000) == 512
     for count in (10_000, 30_000):
-        assert points_per_image(count) * POINT_BYTES * count <= 720e6
+        assert points_per_image(count) * POINT_BYTES * count <= 560e6
     assert points_per_image(10**6) == MIN_POINTS

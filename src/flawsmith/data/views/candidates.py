@@ -34,7 +34,8 @@ _BITS = 64
 _MAX_DISTANCE = 20  # of 64 bits; chance agreement is 0.2 %
 _BLOCK_BYTES = 64 << 20
 _SEED = 20080
-_THUMBNAILS_A_BLOCK = 1000
+_THUMBNAILS_A_BLOCK = 250
+_POINTS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, order=True)
@@ -84,10 +85,7 @@ class Vocabulary:
 
     def project(self, descriptors: Bytes) -> Floats:
         """Return the N x 64 values whose signs, relative to the word's medians, are the bits."""
-        result = np.empty((len(descriptors), _BITS), np.float32)
-        for part in _parts(len(descriptors), 65536):
-            result[part] = descriptors[part].astype(np.float32) @ self._projection
-        return result
+        return descriptors.astype(np.float32) @ self._projection
 
 
 def _parts(count: int, size: int) -> Iterator[slice]:
@@ -108,27 +106,33 @@ class PointIndex:
 
     def __init__(self, store: FeatureStore) -> None:
         self._count = len(store)
-        self._images, rows = store.indexed(POINTS_INDEXED)
-        descriptors = store.descriptors[self._images, rows]
+        images, rows = store.indexed(POINTS_INDEXED)
         rng = np.random.default_rng(_SEED)
-        chosen = np.sort(rng.permutation(len(descriptors))[:_SAMPLE])
-        words = int(np.clip(len(descriptors) // _POINTS_A_WORD, 2, _WORDS)) // 2 * 2
-        vocabulary = Vocabulary(descriptors[chosen], words)
-        word = vocabulary.words(descriptors)
+        chosen = np.sort(rng.permutation(len(images))[:_SAMPLE])
+        words = int(np.clip(len(images) // _POINTS_A_WORD, 2, _WORDS)) // 2 * 2
+        vocabulary = Vocabulary(store.descriptors[images[chosen], rows[chosen]], words)
+        word = np.empty(len(images), np.int64)
+        for part in _parts(len(images), _POINTS_AT_ONCE):
+            word[part] = vocabulary.words(store.descriptors[images[part], rows[part]])
         order = np.argsort(word, kind="stable")  # within a word the images ascend
-        self._images, descriptors, word = self._images[order], descriptors[order], word[order]
-        self._starts = np.searchsorted(word, np.arange(len(vocabulary) + 1))
-        values = vocabulary.project(descriptors)
-        medians = np.zeros((len(vocabulary), _BITS), np.float32)
-        for w in range(len(vocabulary)):
-            inside = values[self._starts[w] : self._starts[w + 1]]
-            if len(inside):
-                medians[w] = np.median(inside, axis=0)
-        self._bits = np.packbits(values > medians[word], axis=1)
-        flipped = vocabulary.mirror_words(word)
-        values = vocabulary.project(mirror_descriptors(descriptors))
-        self._flipped_bits = np.packbits(values > medians[flipped], axis=1)
+        self._images, rows = images[order], rows[order]
+        self._starts = np.searchsorted(word[order], np.arange(len(vocabulary) + 1))
         self._flipped_word = vocabulary.mirror_words(np.arange(len(vocabulary)))
+        self._bits = np.zeros((len(order), _BITS // 8), np.uint8)
+        self._flipped_bits = np.zeros_like(self._bits)
+        medians = np.zeros((len(vocabulary), _BITS), np.float32)
+        filled = np.nonzero(np.diff(self._starts))[0]
+        # Word by word: the descriptors of all points at once would double the memory.
+        for w in filled:
+            inside = slice(self._starts[w], self._starts[w + 1])
+            values = vocabulary.project(store.descriptors[self._images[inside], rows[inside]])
+            medians[w] = np.median(values, axis=0)
+            self._bits[inside] = np.packbits(values > medians[w], axis=1)
+        for w in filled:
+            inside = slice(self._starts[w], self._starts[w + 1])
+            flipped = mirror_descriptors(store.descriptors[self._images[inside], rows[inside]])
+            above = vocabulary.project(flipped) > medians[self._flipped_word[w]]
+            self._flipped_bits[inside] = np.packbits(above, axis=1)
 
     def scores(self) -> Iterator[tuple[int, Floats]]:
         """Yield the first image of a block and its scores, 2 x block x images.

@@ -27,8 +27,8 @@ WORKING_PIXELS = 400_000
 
 MAX_POINTS, MIN_POINTS = 512, 96
 POINT_BYTES = 128 + 16
-STORE_BYTES = 720_000_000
-"""Most that the points of all images take; from 10,000 images on each gets fewer points."""
+STORE_BYTES = 560_000_000
+"""Most that the points of all images take; from 7,600 images on each gets fewer points."""
 
 PICTURE_PIXELS = 16_384
 """Area of the small picture that is kept to look at places where no points agree."""
@@ -39,7 +39,7 @@ _LIGHT_DEGREE = 4
 _THREADS = 2
 _AHEAD = 8  # images whose pixels are in memory at once
 _SMALL_SIDE = 96  # images with a shorter side are enlarged, at most fourfold
-_DETECTED = 1500
+_DETECTED = 1000
 _CELLS = 6
 _SMOOTHED = 1.2  # noise would fill the list of points of faint surfaces
 _CONTRAST = 0.01  # a quarter of Lowe's 0.04: metal surfaces are faint

@@ -8,7 +8,7 @@ from flawsmith.data.views.verification import View
 
 
 class FeatureStore:
-    """Points and small pictures of images 0, 1, ...; 0.9 GB for 10,000.
+    """Points and small pictures of images 0, 1, ...; 0.75 GB for 10,000.
 
     Args:
         capacity: number of images that will be added.
