@@ -17,11 +17,13 @@ from flawsmith.data.views.store import FeatureStore
 
 Indices = NDArray[np.int64]
 
-POINTS_INDEXED = 256
+POINTS_INDEXED, LEAST_INDEXED = 2_560_000, 256
+"""Points of all images that are indexed; in sets of over 10,000 images 256 of each."""
+
 PER_IMAGE = 40
 """Most partners of an image that are looked at."""
 
-ALWAYS = 5
+ALWAYS = 8
 """Partners of an image that are looked at even if they do not stand out."""
 
 _OUTSTANDING = 8.0  # times the distance from the median of the scores to their upper quartile
@@ -106,7 +108,7 @@ class PointIndex:
 
     def __init__(self, store: FeatureStore) -> None:
         self._count = len(store)
-        images, rows = store.indexed(POINTS_INDEXED)
+        images, rows = store.indexed(max(LEAST_INDEXED, POINTS_INDEXED // max(len(store), 1)))
         rng = np.random.default_rng(_SEED)
         chosen = np.sort(rng.permutation(len(images))[:_SAMPLE])
         words = int(np.clip(len(images) // _POINTS_A_WORD, 2, _WORDS)) // 2 * 2

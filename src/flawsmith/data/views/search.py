@@ -28,7 +28,7 @@ _LIKE_THUMBNAIL, _SAME_THUMBNAIL = 0.5, 0.95
 _PARTNERS_BY_THUMBNAIL = 3
 _FEW_POINTS = 40
 _SURE_INLIERS = 10.0
-_LEAST_SCORE = 0.55  # eight points spread evenly; fewer or crowded ones also agree by chance
+_LEAST_SCORE = 0.6  # nine points spread evenly; fewer or crowded ones also agree by chance
 _LEAST_RATE = 0.1  # of an image's own points, where others are left out
 _CLEAR_INLIERS = 60
 
