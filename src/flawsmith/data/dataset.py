@@ -41,7 +41,11 @@ class ImageRecord(StrictModel):
         mask_file_name: index PNG, or None for an image without any labelled pixel: a good one, or
             one whose ``labels`` are for the whole image.
         labels: names of the defects in the image; empty for a good image.
+        weak_labels: those of ``labels`` whose place is not known pixel by pixel: from a box, a
+            point, or for the whole image.
         part: the physical piece; all its views share a fold.
+        part_source: who said so: the origin (format, pattern, table), nobody (the file is a part
+            of its own), or the comparison of images.
         fold: None before ``data split``.
         parents: file names of the real images whose mask, style or background was used.
         excluded: why the image is neither trained on nor tested, or None.
@@ -53,7 +57,9 @@ class ImageRecord(StrictModel):
     mask_file_name: str | None = None
     background_file_name: str | None = None
     labels: list[str] = []
+    weak_labels: list[str] = []
     part: str
+    part_source: Literal["origin", "file", "views"] = "origin"
     view: str = ""
     fold: int | None = Field(default=None, ge=0)
     source: Literal["real", "synthetic"] = "real"

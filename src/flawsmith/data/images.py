@@ -20,6 +20,9 @@ ImageArray = NDArray[np.uint8] | NDArray[np.uint16]
 LabelArray = NDArray[np.uint8]
 """H x W indices: 0 = no defect, k = k-th defect, 255 = ignore."""
 
+BoolArray = NDArray[np.bool_]
+"""H x W: where something is."""
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 1 << 28  # 268 million pixels: a 5400 x 49,000 strip; more is taken for a bomb
 

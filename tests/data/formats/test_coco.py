@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as rle
 
-from flawsmith.data.formats.coco import parse_counts
+from flawsmith.data.formats.run_lengths import parse_counts
 
 HEIGHT, WIDTH = 12, 16
 

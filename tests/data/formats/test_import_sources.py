@@ -3,7 +3,7 @@
 import pytest
 
 from flawsmith.data.formats import FORMATS, import_folder
-from flawsmith.data.formats.folder import MAX_JSON_BYTES, SourceFolder
+from flawsmith.data.formats.folder import MAX_LABEL_BYTES, SourceFolder
 from flawsmith.data.formats.importing import lead_with_types
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.errors import FlawsmithError
@@ -83,7 +83,7 @@ def test_json_over_the_limit_is_refused_unread(source, put, picture, write_json,
     put(source / "a.png", picture(0))
     write_json(source / "a.json", labelme("a.png", []))
     with (source / "huge.json").open("wb") as stream:
-        stream.truncate(MAX_JSON_BYTES + 1)
+        stream.truncate(MAX_LABEL_BYTES + 1)
     done = imported(source)
     assert done.files("unreadable labels") == ["huge.json"]
 
@@ -107,7 +107,9 @@ def test_names_are_unique_portable_and_no_split_of_hugging_face():
 def test_records_that_show_types_come_first(source, class_folders, imported):
     class_folders(source)
     records = imported(source).data.records
-    plain = [r.model_copy(update={"labels": [], "excluded": None}) for r in records]
+    plain = [
+        r.model_copy(update={"labels": [], "weak_labels": [], "excluded": None}) for r in records
+    ]
     telling = records[0].model_copy(update={"mask_file_name": "masks/x.png"})
     ordered = lead_with_types([*plain, telling])
     assert ordered == [plain[0], telling, *plain[1:]]

@@ -24,6 +24,7 @@ class Certainty(IntEnum):
     FOLDERS = 1  # any folder of images could look like this
     NAMES = 2  # folders or files have the customary names
     CONTENT = 3  # only this format looks like this
+    DATA_SET = 4  # a published data set that uses another format or a layout of its own
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from flawsmith.data.dataset import LabelMap
+from flawsmith.data.formats import run_lengths
 from flawsmith.data.formats.folder import is_good_name
-from flawsmith.data.images import LabelArray, read_image, read_index_mask
+from flawsmith.data.images import BoolArray, LabelArray, read_image, read_index_mask
 from flawsmith.data.schema import IGNORE, Defect, make_defects
 from flawsmith.errors import FlawsmithError
 
-BoolArray = NDArray[np.bool_]
-
 IGNORE_NAMES = frozenset({"ignore", "__ignore__", "uncertain", "unsure", "dontcare", "void"})
+Boxes = Literal["auto", "weak", "fill"]
+"""What a box says: the defect is somewhere in it (weak), or everywhere (fill); auto: the format's
+own convention."""
+
 BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__"})
 
 
@@ -67,7 +69,12 @@ class Canvas:
     """
 
     def __init__(
-        self, size: tuple[int, int], classes: ClassTable, *, only: str | None = None
+        self,
+        size: tuple[int, int],
+        classes: ClassTable,
+        *,
+        only: str | None = None,
+        boxes: Boxes = "auto",
     ) -> None:
         """Start with no defect anywhere.
 
@@ -75,6 +82,7 @@ class Canvas:
             size: height and width in pixels.
             classes: all classes of the data set.
             only: the one class of this image, as a pattern says, whatever its labels are called.
+            boxes: how `box` is painted.
         """
         self.height, self.width = size
         self.excluded: str | None = None
@@ -83,7 +91,9 @@ class Canvas:
         self._classes = classes
         self._only = only
         self._defects: LabelArray = np.zeros(size, np.uint8)
+        self._boxes = boxes
         self._image_labels: set[int] = set()
+        self._boxed: set[int] = set()
         self._covered = 0
 
     def paint(self, name: str, where: BoolArray) -> None:
@@ -111,6 +121,38 @@ class Canvas:
         if value not in (0, IGNORE):
             self._image_labels.add(value)
 
+    def box(
+        self, name: str, corners: tuple[float, float, float, float], *, region: bool = False
+    ) -> None:
+        """Mark a box as a weak label: the defect is somewhere inside.
+
+        Pixels in it without a label are ignored; an instance that says so is kept.
+
+        Args:
+            name: the class.
+            corners: x0, y0, x1, y1 in pixels.
+            region: the format means every pixel of its boxes, unless the user says otherwise.
+        """
+        where = np.zeros((self.height, self.width), np.bool_)
+        edges = np.array(corners, float)
+        if np.isfinite(edges).all():
+            limits = [self.width, self.height, self.width, self.height]
+            x0, y0, x1, y1 = np.clip(edges, 0, limits)
+            where[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = True
+        if not where.any():
+            self.note("shape without area", f"'{name}' has a box outside the image: image label")
+            self.label(name)
+            return
+        if self._boxes == "fill" or (self._boxes == "auto" and region):
+            self.paint(name, where)
+            return
+        value = self._value(name)
+        self._defects[where & (self._defects == 0)] = IGNORE
+        if value not in (0, IGNORE):
+            self._boxed.add(value)
+            self.instances.append(run_lengths.instance(name, run_lengths.encode(where), weak=True))
+            self.note("box only", f"'{name}' has a box but no shape; the box is ignored")
+
     def unlabelled(self, reason: str, classes: Iterable[str] = ()) -> None:
         """Say that labels are missing: the image is excluded unless a pattern gives its class.
 
@@ -133,20 +175,32 @@ class Canvas:
         self.note(kind, reason)
 
     def label_map(self) -> LabelMap:
-        """Return what was painted, on background 0."""
+        """Return what was painted, on background 0.
+
+        Where some label has no known place, every pixel without a label could be its place.
+        """
         if self._covered:
             self.note("overlapping labels", f"{self._covered} pixels have two classes; later wins")
             self._covered = 0
+        if self._image_labels and self._defects.any():
+            self._defects[self._defects == 0] = IGNORE
         return LabelMap(self._defects, np.zeros_like(self._defects))
 
     def labels(self) -> list[str]:
         """Return the names of all classes in the image in the order of their ids."""
-        present = set(self._image_labels)
+        present = self._image_labels | self._boxed
         if self._defects.any():
             present |= set(np.unique(self._defects).tolist())
         if self._only is not None and not is_good_name(self._only):
             present.add(self._classes.id(self._only))
         return [defect.name for defect in self._classes.defects if defect.id in present]
+
+    def weak_labels(self) -> list[str]:
+        """Return those of `labels` whose place is not known pixel by pixel, or not all of it."""
+        painted = set(np.unique(self._defects).tolist()) if self._defects.any() else set()
+        known = {d.name for d in self._classes.defects if d.id in painted}
+        weak = {d.name for d in self._classes.defects if d.id in self._image_labels | self._boxed}
+        return [name for name in self.labels() if name in weak or name not in known]
 
     def _value(self, name: str) -> int:
         key = name.strip().casefold()
@@ -167,16 +221,6 @@ class Canvas:
             f"the image {self.width} x {self.height}",
         )
         return False
-
-
-def require_near(coordinates: ArrayLike, size: tuple[int, int]) -> None:
-    """Raise a `ValueError` for coordinates that cannot be meant for an image of this size.
-
-    One image size around it is allowed; drawing libraries take minutes and gigabytes beyond.
-    """
-    values = np.array(coordinates, float)
-    if not np.isfinite(values).all() or (np.abs(values) > 2 * max(size)).any():
-        raise ValueError("it has a corner far outside the image")
 
 
 def _extent(where: BoolArray, *, axis: int) -> slice:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-
+from flawsmith.data.formats import run_lengths, shapes
 from flawsmith.data.formats.base import FORMATS, Certainty, Format, Match, Source, SourceImage
-from flawsmith.data.formats.canvas import BoolArray, Canvas, require_near
+from flawsmith.data.formats.canvas import Canvas
 from flawsmith.data.formats.folder import OutsideSourceError, SourceFolder
 from flawsmith.errors import FlawsmithError
 
@@ -27,8 +26,8 @@ class _Entry:
 class Coco(Format):
     """Polygons and RLE; later annotations cover earlier ones, crowd regions are ignored.
 
-    An annotation with a box only marks its box as ignored and labels the image. Listed images
-    without annotations are good. Categories that no annotation uses are dropped.
+    An annotation with a box only is a weak label: its box is ignored, the image has its class.
+    Listed images without annotations are good. Categories that no annotation uses are dropped.
     """
 
     summary: ClassVar[str] = "COCO JSON files (polygons or RLE) and their images"
@@ -136,12 +135,13 @@ def _paint(entry: _Entry, canvas: Canvas) -> None:
         if code is None:
             _paint_box(name, annotation, canvas)
             continue
-        where = _decode(code)
-        if annotation.get("iscrowd"):
+        crowd = bool(annotation.get("iscrowd"))
+        where = run_lengths.decode(code)
+        if crowd:
             canvas.ignore(where)
         else:
             canvas.paint(name, where)
-        canvas.instances.append(_instance(name, annotation, code))
+        canvas.instances.append(run_lengths.instance(name, code, crowd=crowd))
 
 
 def _run_lengths(annotation: dict[str, Any], size: tuple[int, int]) -> dict[str, Any] | None:
@@ -156,89 +156,26 @@ def _run_lengths(annotation: dict[str, Any], size: tuple[int, int]) -> dict[str,
         if list(shape["size"]) != [height, width]:
             raise ValueError(f"its RLE is {shape['size']}, the image {[height, width]}")
         counts = shape["counts"]
-        return _encode(_expand(parse_counts(counts) if isinstance(counts, str) else counts, size))
+        runs = run_lengths.parse_counts(counts) if isinstance(counts, str) else counts
+        return run_lengths.encode(run_lengths.expand(runs, size))
     for polygon in shape:
-        require_near(polygon, size)
+        shapes.require_near(polygon, size)
     polygons = [[float(v) for v in polygon] for polygon in shape if len(polygon) >= 6]
     if polygons:
         code: dict[str, Any] = rle.merge(rle.frPyObjects(polygons, height, width))
         if rle.area(code):
             return code
     # Thinner than a pixel: its corners, so that nothing small is lost.
-    points = np.array([v for p in shape for v in p[: len(p) // 2 * 2]], float).reshape(-1, 2)
-    where = np.zeros(size, np.bool_)
-    columns = np.clip(points[:, 0].astype(int), 0, width - 1)
-    where[np.clip(points[:, 1].astype(int), 0, height - 1), columns] = True
-    return _encode(where)
-
-
-def parse_counts(text: str) -> list[int]:
-    """Return the run lengths of a compressed RLE string (maskApi.c, ``rleFrString``).
-
-    pycocotools decodes runs that do not fill the image into uninitialised memory, so runs are
-    checked before anything is decoded.
-    """
-    counts: list[int] = []
-    value = shift = 0
-    for character in text.encode("latin-1"):
-        bits = character - 48
-        if not 0 <= bits < 64 or shift > 30:
-            raise ValueError("its RLE has a wrong character")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:
-                value -= 1 << shift
-            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-            value = shift = 0
-    return counts
-
-
-def _expand(counts: list[int], size: tuple[int, int]) -> BoolArray:
-    """Return the pixels of run lengths in column order that begin with unset ones."""
-    runs = np.array(counts, np.int64)
-    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != size[0] * size[1]:
-        raise ValueError("its RLE does not fill the image")
-    values = np.arange(len(runs)) % 2 == 1
-    return np.repeat(values, runs).reshape(size[::-1]).T
-
-
-def _decode(code: dict[str, Any]) -> BoolArray:
-    from pycocotools import mask as rle
-
-    return np.asarray(rle.decode(code)).view(np.bool_)
-
-
-def _encode(where: BoolArray) -> dict[str, Any]:
-    from pycocotools import mask as rle
-
-    code: dict[str, Any] = rle.encode(np.asfortranarray(where, dtype=np.uint8))
-    return code
+    corners = [(p[i], p[i + 1]) for p in shape for i in range(0, len(p) - 1, 2)]
+    return run_lengths.encode(shapes.pixels(corners, size))
 
 
 def _paint_box(name: str, annotation: dict[str, Any], canvas: Canvas) -> None:
-    """Ignore the box of an annotation without a shape: the defect is somewhere in it."""
-    canvas.label(name)
+    """Mark the box of an annotation without a shape: the defect is somewhere in it."""
     try:
         x, y, width, height = (float(v) for v in annotation["bbox"])
     except (KeyError, TypeError, ValueError):
+        canvas.label(name)
         canvas.note("shape without area", f"'{name}' has neither shape nor box; image label")
         return
-    where = np.zeros((canvas.height, canvas.width), np.bool_)
-    rows = slice(max(0, int(y)), max(0, int(np.ceil(y + height))))
-    where[rows, max(0, int(x)) : max(0, int(np.ceil(x + width)))] = True
-    canvas.ignore(where)
-    canvas.note("box only", f"'{name}' has a box but no shape; the box is ignored")
-
-
-def _instance(name: str, annotation: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
-    """Return an instance with the same keys and types in every line, as Arrow needs them."""
-    from pycocotools import mask as rle
-
-    return {
-        "label": name,
-        "bbox": [float(v) for v in rle.toBbox(code)],
-        "area": int(rle.area(code)),
-        "iscrowd": bool(annotation.get("iscrowd")),
-        "rle": {"size": [int(v) for v in code["size"]], "counts": code["counts"].decode()},
-    }
+    canvas.box(name, (x, y, x + width, y + height))

@@ -95,8 +95,8 @@ def import_folder(
     folder = SourceFolder.scan(source.resolve())
     chosen, reason = choose_format(folder) if format == "auto" else (format, "chosen with --format")
     content = FORMATS.get(chosen)().read(folder)
-    for skipped in folder.skipped:
-        content.find("data set inside", skipped, "this defect data set was not imported again")
+    for kind, file, message in folder.odd:
+        content.find(kind, file, message)
     work = _Import(folder, content, patterns)
     with new_folder(out, what="data set") as root:
         work.run(root, name or folder.root.name or "data", pixel_size_mm, white_level, progress)
@@ -200,6 +200,7 @@ class _Import:
             view=view if view is not None else image.view,
             fold=image.fold,
             labels=canvas.labels(),
+            weak_labels=canvas.weak_labels(),
             excluded=image.excluded or canvas.excluded,
             original=image.file,
             instances=canvas.instances,

@@ -7,17 +7,20 @@ Shapes are drawn as Labelme's own converter does (labelme/utils/shape.py, ``shap
 import base64
 import binascii
 import io
+import math
 import posixpath
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
+from flawsmith.data.formats import shapes
 from flawsmith.data.formats.base import FORMATS, Certainty, Format, Match, Source, SourceImage
-from flawsmith.data.formats.canvas import BoolArray, Canvas, is_class, require_near
+from flawsmith.data.formats.canvas import Canvas, is_class
 from flawsmith.data.formats.folder import OutsideSourceError, SourceFolder
+from flawsmith.data.images import BoolArray
 from flawsmith.errors import FlawsmithError
 
 LINE_WIDTH = 10  # Labelme's default
@@ -138,11 +141,11 @@ def _paint(folder: SourceFolder, file: str, canvas: Canvas) -> None:
 def _draw(shape: dict[str, Any], canvas: Canvas) -> BoolArray | None:
     """Return the pixels of a shape, H x W, or None with a note on the canvas."""
     kind = str(shape.get("shape_type") or "polygon")
-    size = (canvas.width, canvas.height)
+    size = (canvas.height, canvas.width)
     name = shape.get("label", "")
     try:
         points = [(float(x), float(y)) for x, y in shape["points"]]
-        require_near(points, (canvas.height, canvas.width))
+        shapes.require_near(points, size)
     except (KeyError, TypeError, ValueError) as error:
         canvas.note("unreadable labels", f"'{name}' has a damaged shape ({error}): image label")
         return None
@@ -152,24 +155,27 @@ def _draw(shape: dict[str, Any], canvas: Canvas) -> BoolArray | None:
         return None
     if kind == "mask":
         return _pasted(shape, points[0], canvas)
-    picture = Image.new("1", size)
-    draw = ImageDraw.Draw(picture)
-    if kind == "polygon":
-        draw.polygon(points, outline=1, fill=1)
-    elif kind == "rectangle":
-        (x0, x1), (y0, y1) = (sorted(values) for values in zip(*points[:2], strict=True))
-        draw.rectangle((x0, y0, x1, y1), outline=1, fill=1)
-    elif kind == "circle":
-        (x, y), (edge_x, edge_y) = points[:2]
-        radius = float(np.hypot(x - edge_x, y - edge_y))
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=1, fill=1)
-    else:
-        draw.line(points, fill=1, width=LINE_WIDTH)
-    where = np.asarray(picture)
+    try:
+        where = _where(kind, points, float(shape.get("line_width") or LINE_WIDTH), size)
+    except (TypeError, ValueError) as error:
+        canvas.note("unreadable labels", f"'{name}' has a damaged shape ({error}): image label")
+        return None
     if not where.any():
         canvas.note("shape without area", f"'{name}' lies outside the image; it labels the image")
         return None
     return where
+
+
+def _where(kind: str, points: list[shapes.Point], width: float, size: shapes.Size) -> BoolArray:
+    if kind == "polygon":
+        return shapes.polygon(points, size)
+    if kind == "rectangle":
+        return shapes.rectangle(points, size)
+    if kind == "circle":
+        (x, y), (edge_x, edge_y) = points[:2]
+        radius = math.hypot(x - edge_x, y - edge_y)
+        return shapes.ellipse((x, y), (radius, radius), size)
+    return shapes.line(points, width, size)
 
 
 def _pasted(shape: dict[str, Any], corner: tuple[float, float], canvas: Canvas) -> BoolArray | None:
