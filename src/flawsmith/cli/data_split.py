@@ -1,5 +1,6 @@
 """``flawsmith data split``: draw folds by part and freeze them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from flawsmith.cli.console import console
-from flawsmith.data.dataset import DefectDataset
+from flawsmith.cli.console import console, progress
+from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import (
     TEST_FOLD,
     claims,
@@ -17,6 +18,8 @@ from flawsmith.data.folds import (
     split_folds,
     split_holdout,
 )
+from flawsmith.data.parts import VIEWS_FILE, dataset_views, join_parts, leaks, need_comparison
+from flawsmith.data.views import STEPS_AN_IMAGE
 from flawsmith.errors import FlawsmithError
 
 DEFAULT_FOLDS = 5
@@ -38,6 +41,10 @@ def register(data: typer.Typer) -> None:
             Path | None, typer.Option(metavar="FILE", help="columns image, part, fold, note")
         ] = None,
         seed: Annotated[int, typer.Option(help="draws the parts")] = 0,
+        compare: Annotated[
+            bool,
+            typer.Option(help="find images of one piece first, where the origin did not tell"),
+        ] = True,
         again: Annotated[bool, typer.Option("--again", help="replace folds drawn before")] = False,
     ) -> None:
         """Draw folds by part, stratified by class; all views of a part stay together."""
@@ -45,15 +52,48 @@ def register(data: typer.Typer) -> None:
             raise FlawsmithError("--folds, --test and --csv exclude each other; give one of them")
         dataset = DefectDataset.open(folder)
         _refuse_frozen(dataset, again=again)
-        if csv is not None:
-            records = folds_from_csv(dataset, csv)
-        elif test is not None:
-            records = split_holdout(dataset, test, seed)
-        else:
-            records = split_folds(dataset, DEFAULT_FOLDS if folds is None else folds, seed)
-        split = dataset.with_records(records)
+        draw = _drawing(csv, test, DEFAULT_FOLDS if folds is None else folds, seed)
+        if compare and csv is None and need_comparison(dataset):
+            dataset = _join_views(dataset, draw)
+        split = dataset.with_records(draw(dataset))
         split.save_records()
         show(split, test_fold=None if test is None else TEST_FOLD)
+
+
+Draw = Callable[[DefectDataset], list[ImageRecord]]
+
+
+def _drawing(csv: Path | None, test: float | None, folds: int, seed: int) -> Draw:
+    if csv is not None:
+        return lambda dataset: folds_from_csv(dataset, csv)
+    if test is not None:
+        return lambda dataset: split_holdout(dataset, test, seed)
+    return lambda dataset: split_folds(dataset, folds, seed)
+
+
+def _join_views(dataset: DefectDataset, draw: Draw) -> DefectDataset:
+    """Return the data set with images of one piece in one part; say what would have leaked."""
+    images = sum(record.source == "real" for record in dataset)
+    with progress("Comparing", STEPS_AN_IMAGE * images, unit="steps") as advance:
+        views = dataset_views(dataset, advance)
+    grouping = join_parts(dataset.records, views.groups())
+    if not grouping.groups:
+        console.print(f"Compared {images} images: no two show the same piece.")
+    else:
+        leaked = leaks(draw(dataset), grouping.groups)
+        together = sum(len(group) for group in grouping.groups)
+        console.print(
+            f"Compared {images} images: {together} of them are views of {len(grouping.groups)} "
+            f"pieces and stay together now. Image by image, these folds would have tested "
+            f"{leaked} images with another view of their piece in training."
+        )
+        console.print(f"All pairs are in {escape(str(dataset.root / VIEWS_FILE))}.", style="dim")
+    for group in grouping.contradictions:
+        console.print(
+            f"These look like one piece, but their origin says several: {escape(', '.join(group))}",
+            style="yellow",
+        )
+    return dataset.with_records(grouping.records)
 
 
 def _refuse_frozen(dataset: DefectDataset, *, again: bool) -> None:

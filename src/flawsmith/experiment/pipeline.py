@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import split_folds
+from flawsmith.data.parts import dataset_views, join_parts, need_comparison
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.plant import PlantAssumptions
 from flawsmith.experiment.report import ReportResult, build_report
@@ -59,9 +60,14 @@ class Pipeline:
         return self.out / "runs" / name
 
     def split(self, *, folds: int, seed: int = 0) -> DefectDataset:
-        """Freeze folds unless the data set has them."""
+        """Freeze folds unless the data set has them; images of one piece stay together."""
         dataset = DefectDataset.open(self.data)
         if any(record.fold is None for record in dataset.usable()):
+            if need_comparison(dataset):
+                self.say("comparing the images: which show one piece?")
+                grouping = join_parts(dataset.records, dataset_views(dataset).groups())
+                self.say(f"{len(grouping.groups)} pieces have several images; they stay together")
+                dataset = dataset.with_records(grouping.records)
             dataset = dataset.with_records(split_folds(dataset, k=folds, seed=seed))
             dataset.save_records()
         return dataset

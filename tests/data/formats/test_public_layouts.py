@@ -57,17 +57,16 @@ def tiles(source, put, picture, box):
     return source
 
 
-def test_magnetic_tile_without_table_guesses_parts_from_numbers(tiles, box, imported):
+def test_magnetic_tile_without_table_leaves_parts_to_the_comparison(tiles, box, imported):
     done = imported(tiles)
     assert done.report.format == "magnetic_tile"
     record = done.records["MT_Blowhole/Imgs/exp1_num_100.jpg"]
     assert record.view == "exp1"
     expected = box(1, 4, 1, 4, value=1)  # 128 is a defect, 127 is not
     np.testing.assert_array_equal(done.defects(record.original), expected)
-    parts = [record.part for record in sorted(done.data, key=lambda r: r.original)]
-    assert parts == ["tile-000", "tile-000", "tile-000", "tile-001"]
+    assert {record.part_source for record in done.data} == {"file"}
     assert done.files("empty mask") == ["MT_Uneven/Imgs/exp1_num_900.jpg"]
-    assert any("guess" in note for note in done.report.notes)
+    assert any("'data split' compares" in note for note in done.report.notes)
 
 
 def test_magnetic_tile_table_gives_part_view_fold_and_exclusion(tiles, imported):

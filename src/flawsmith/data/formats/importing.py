@@ -192,11 +192,13 @@ class _Import:
         label_map = canvas.label_map()
         name = self.names.take(image.file)
         view = self._value("view", image.file)
+        part, part_source = self._part(image, name)
         record = writer.add(
             name,
             path,
             label_map,
-            part=self._part(image, name),
+            part=part,
+            part_source=part_source,
             view=view if view is not None else image.view,
             fold=image.fold,
             labels=canvas.labels(),
@@ -214,16 +216,15 @@ class _Import:
             self._find("identical image", image.file, f"same bytes as {twin.original} ({where})")
         self.records.append(record)
 
-    def _part(self, image: SourceImage, name: str) -> str:
-        part = self._value("part", image.file)
+    def _part(self, image: SourceImage, name: str) -> tuple[str, str]:
+        """Return the part and who said so."""
+        part = self._value("part", image.file) or image.part
         if part is not None:
-            return part
-        if image.part is not None:
-            return image.part
+            return part, "origin"
         if self.patterns["part"]:
             self._find("no part", image.file, "the part pattern does not match; it is its own part")
-            return f"{name} (unmatched)"
-        return name
+            return f"{name} (unmatched)", "file"
+        return name, "file"
 
     def _value(self, what: str, file: str) -> str | None:
         pattern = self.patterns[what]
@@ -255,11 +256,11 @@ class _Import:
         for name, count in classes.items():
             if not count:
                 self._find("class without images", ".", f"no imported image shows '{name}'")
-        own = sum(image.part is None for image in self.source.images)
-        if self.patterns["part"] is None and own:
+        own = sum(record.part_source == "file" for record in self.records)
+        if own:
             self.notes.append(
-                f"{own} images are a part of their own. If several show one piece, say so with "
-                "--part-pattern: views of one piece in training and test make results too good."
+                f"Nothing says which of {own} images show one piece; 'data split' compares them "
+                "before it draws folds. Say it with --part-pattern where names or folders tell."
             )
         return ImportReport(
             source=str(self.folder.root),

@@ -17,13 +17,8 @@ from flawsmith.errors import FlawsmithError
 
 CLASSES = ("blowhole", "break", "crack", "fray", "uneven")
 FOLDER = re.compile(r"(?:^|/)MT_(Blowhole|Break|Crack|Fray|Free|Uneven)/", re.IGNORECASE)
-NAME = re.compile(r"exp(?P<exposure>\d+)_num_(?P<number>\d+)")
+NAME = re.compile(r"exp(?P<exposure>\d+)_num_\d+")
 TABLE = "tiles.csv"
-SAME_TILE = 100
-"""Exposures of one tile have numbers that differ by less than this from one to the next.
-
-Against verified parts of the public images, this splits 17 of 216 tiles and joins some others.
-"""
 
 
 @FORMATS.register("magnetic_tile")
@@ -31,7 +26,7 @@ class MagneticTile(Format):
     """The folder is the class; ``tiles.csv`` beside the folders gives part, view and fold.
 
     Its columns are image, class, view, part, fold and note; a note excludes the image. Without it
-    the view is the exposure in the file name and neighbouring numbers are one part.
+    the view is the exposure in the file name and the parts are found by comparing images.
     """
 
     summary: ClassVar[str] = "magnetic-tile surfaces: MT_<class>/Imgs/*.jpg with *.png masks"
@@ -49,12 +44,6 @@ class MagneticTile(Format):
         masks = {name[:-4]: name for name in folder.images if name.lower().endswith(".png")}
         images = [name for name in folder.images if not name.lower().endswith(".png")]
         table = _read_table(folder, source)
-        parts = {} if table else _guess_parts(images)
-        if not table:
-            source.notes.append(
-                f"There is no {TABLE}: images whose numbers differ by less than {SAME_TILE} are "
-                "taken for one tile. This is a guess; some tiles are split."
-            )
         for image in images:
             match = FOLDER.search(image)
             mask = masks.pop(image.rsplit(".", 1)[0], None)
@@ -71,7 +60,7 @@ class MagneticTile(Format):
                 SourceImage(
                     image,
                     partial(_paint, name, folder.path(mask) if mask else None),
-                    part=row.get("part") or parts.get(image),
+                    part=row.get("part") or None,
                     view=row.get("view") or (f"exp{exposure['exposure']}" if exposure else ""),
                     fold=int(row["fold"]) if row.get("fold", "").isdigit() else None,
                     excluded=row.get("note") or None,
@@ -96,17 +85,6 @@ def _read_table(folder: SourceFolder, source: Source) -> dict[str, dict[str, str
         if image not in folder.names:
             source.find("missing image", file, f"lists '{image}', which is not there")
     return rows
-
-
-def _guess_parts(images: list[str]) -> dict[str, str]:
-    numbered = [(int(m["number"]), name) for name in images if (m := NAME.search(stem(name)))]
-    parts: dict[str, str] = {}
-    count, previous = 0, -SAME_TILE
-    for number, name in sorted(numbered):
-        count += number - previous >= SAME_TILE
-        previous = number
-        parts[name] = f"tile-{count - 1:03d}"
-    return parts
 
 
 def _paint(name: str, mask: Path | None, canvas: Canvas) -> None:
