@@ -1,0 +1,7 @@
+"""Exporting data sets: every exporter registers itself under its name in `EXPORTERS`."""
+
+from flawsmith.data.exporters import index_png
+from flawsmith.data.exporters.base import EXPORTERS, Exporter
+from flawsmith.data.exporters.exporting import ExportReport, export_dataset
+
+__all__ = ["EXPORTERS", "ExportReport", "Exporter", "export_dataset", "index_png"]
