@@ -1,7 +1,7 @@
 """``flawsmith data import``: make a defect data set of a folder in any known format."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.markup import escape
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from flawsmith.cli.console import console, progress
 from flawsmith.data.formats import FORMATS, REPORT_FILE, Finding, ImportReport, import_folder
+from flawsmith.data.formats.canvas import Boxes
 from flawsmith.errors import FlawsmithError
 
 SHOWN_FILES = 3
@@ -22,7 +23,9 @@ def register(data: typer.Typer) -> None:
 
     @data.command("import")
     def command(
-        source: Annotated[Path, typer.Argument(help="folder with images and labels")],
+        source: Annotated[
+            Path, typer.Argument(help="folder or zip with images and labels")
+        ],
         out: Annotated[Path, typer.Argument(help="defect data set to make")],
         format: Annotated[str, typer.Option(help=_FORMATS_HELP)] = "auto",
         part_pattern: Annotated[
@@ -40,6 +43,13 @@ def register(data: typer.Typer) -> None:
         white_level: Annotated[
             int | None, typer.Option(help="pixel value of full scale, such as 4095 for 12 bits")
         ] = None,
+        boxes: Annotated[
+            str,
+            typer.Option(
+                help="what a box says: weak (a defect is somewhere in it), fill (all of it is), "
+                "or auto (as the format means it)"
+            ),
+        ] = "auto",
     ) -> None:
         """Make a defect data set; images are copied as they are, nothing is dropped silently."""
         report = import_folder(
@@ -52,9 +62,17 @@ def register(data: typer.Typer) -> None:
             name=name,
             pixel_size_mm=parse_pixel_size(pixel_size_mm) if pixel_size_mm else None,
             white_level=white_level,
+            boxes=parse_boxes(boxes),
             progress=progress,
         )
         show(report, out)
+
+
+def parse_boxes(text: str) -> Boxes:
+    """Return what a box says."""
+    if text not in get_args(Boxes):
+        raise FlawsmithError(f"--boxes '{text}': expected one of {', '.join(get_args(Boxes))}")
+    return cast(Boxes, text)
 
 
 def parse_pixel_size(text: str) -> tuple[float, float]:

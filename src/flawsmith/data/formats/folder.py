@@ -116,22 +116,9 @@ class SourceFolder:
         """Return where a listed file is."""
         return self._elsewhere.get(name) or self.root / name
 
-    def is_copy(self, name: str) -> bool:
-        """Tell whether a listed file came out of an archive and is gone after the import."""
-        return name in self._elsewhere and name not in self._stamps
-
     def changed(self) -> list[str]:
         """Return the files that have another size or time than when the folder was listed."""
         return [name for name, stamp in self._stamps.items() if _stamp(self.path(name)) != stamp]
-
-    def fingerprint(self) -> list[tuple[str, int, int]]:
-        """Return name, bytes and time of change of every file; equal if nothing changed."""
-        unpacked = {
-            name: (path.stat().st_size, 0)  # its time is that of this import
-            for name, path in self._elsewhere.items()
-            if self.is_copy(name)
-        }
-        return [(name, *stamp) for name, stamp in sorted({**unpacked, **self._stamps}.items())]
 
     def locate(self, label_file: str, name: str) -> str | None:
         """Return the listed file that ``label_file`` names relative to itself, or None.

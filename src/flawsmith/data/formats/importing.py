@@ -1,6 +1,7 @@
 """Importing a folder in any format: the work that all formats share."""
 
 import io
+import shutil
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from PIL import Image
 from flawsmith.config import StrictModel
 from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, ImageRecord, write_metadata
 from flawsmith.data.formats.base import FORMATS, Finding, Source, SourceImage, choose_format
-from flawsmith.data.formats.canvas import Canvas, ClassTable
+from flawsmith.data.formats.canvas import Boxes, Canvas, ClassTable
 from flawsmith.data.formats.folder import SourceFolder, is_good_name
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.data.formats.patterns import PathPattern, path_pattern
@@ -24,6 +25,8 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.storage import new_folder, require_free, write_text
 
 REPORT_FILE = "import.json"
+UNPACKED = ".unpacked"
+CHOSEN = "chosen with --format"
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[..., None]]]
 """Called with a title and the number of images; yields what is called after each image."""
@@ -66,6 +69,7 @@ def import_folder(
     name: str | None = None,
     pixel_size_mm: tuple[float, float] | None = None,
     white_level: int | None = None,
+    boxes: Boxes = "auto",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Make a defect data set of the labelled images in ``source``; it appears whole or not at all.
@@ -73,7 +77,7 @@ def import_folder(
     Images are copied byte for byte. Nothing odd is dropped silently: see ``findings``.
 
     Args:
-        source: folder with images and labels; it is not changed.
+        source: folder with images and labels, or a zip archive of one; it is not changed.
         out: folder to make.
         format: a name in `FORMATS`, or ``auto``.
         part_pattern: regular expression on the path; its group is the physical part.
@@ -82,6 +86,7 @@ def import_folder(
         name: of the data set; the source folder's by default.
         pixel_size_mm: x and y.
         white_level: pixel value of full scale, for 16-bit images.
+        boxes: what a box says: the defect is somewhere in it, or everywhere.
         progress: shows how far it is.
 
     Raises:
@@ -92,14 +97,15 @@ def import_folder(
         what: path_pattern(what, text)
         for what, text in (("part", part_pattern), ("view", view_pattern), ("class", class_pattern))
     }
-    folder = SourceFolder.scan(source.resolve())
-    chosen, reason = choose_format(folder) if format == "auto" else (format, "chosen with --format")
-    content = FORMATS.get(chosen)().read(folder)
-    for kind, file, message in folder.odd:
-        content.find(kind, file, message)
-    work = _Import(folder, content, patterns)
     with new_folder(out, what="data set") as root:
+        folder = SourceFolder.scan(source.resolve(), unpack_to=root / UNPACKED)
+        chosen, reason = choose_format(folder) if format == "auto" else (format, CHOSEN)
+        content = FORMATS.get(chosen)().read(folder)
+        for kind, file, message in folder.odd:
+            content.find(kind, file, message)
+        work = _Import(folder, content, patterns, boxes)
         work.run(root, name or folder.root.name or "data", pixel_size_mm, white_level, progress)
+        shutil.rmtree(root / UNPACKED, ignore_errors=True)
         report = work.report(chosen, reason)
         write_text(root / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
     return report
@@ -109,11 +115,16 @@ class _Import:
     """One import while it runs."""
 
     def __init__(
-        self, folder: SourceFolder, source: Source, patterns: dict[str, PathPattern | None]
+        self,
+        folder: SourceFolder,
+        source: Source,
+        patterns: dict[str, PathPattern | None],
+        boxes: Boxes,
     ) -> None:
         self.folder = folder
         self.source = source
         self.patterns = patterns
+        self.boxes = boxes
         self.findings = list(source.findings)
         self.notes = list(source.notes)
         self.records: list[ImageRecord] = []
@@ -162,6 +173,7 @@ class _Import:
         if not self.records:
             raise FlawsmithError(self._nothing_usable())
         self._exclude_other_depth()
+        self._exclude_changed()
         self.pixels.complete(schema, white_level, self.notes).save(root)
         write_metadata(root / METADATA_FILE, lead_with_types(self.records))
 
@@ -184,7 +196,8 @@ class _Import:
     def _write(
         self, writer: DatasetWriter, image: SourceImage, path: Path, pixels: ImageArray
     ) -> None:
-        canvas = Canvas(pixels.shape[:2], self.classes, only=self._value("class", image.file))
+        only = self._value("class", image.file)
+        canvas = Canvas(pixels.shape[:2], self.classes, only=only, boxes=self.boxes)
         try:
             image.paint(canvas)
         except FlawsmithError as error:
@@ -236,10 +249,23 @@ class _Import:
     def _exclude_other_depth(self) -> None:
         """Exclude 8-bit images among 16-bit ones, or the reverse: one white level cannot fit."""
         odd = self.pixels.minority()
+        reason = "its bit depth differs from that of most images; convert it first"
+        self._exclude("mixed bit depth", reason, [r for r in self.records if r.file_name in odd])
+
+    def _exclude_changed(self) -> None:
+        """Exclude images that somebody changed meanwhile; a changed label file is reported."""
+        reason = "it was changed during the import; import the folder again when it is at rest"
+        changed = set(self.folder.changed())
+        images = [record for record in self.records if record.original in changed]
+        self._exclude("changed during the import", reason, images)
+        for file in sorted(changed - {record.original for record in images}):
+            self._find("changed during the import", file, reason)
+
+    def _exclude(self, kind: str, reason: str, records: list[ImageRecord]) -> None:
+        names = {record.file_name for record in records}
         for i, record in enumerate(self.records):
-            if record.file_name in odd:
-                reason = "its bit depth differs from that of most images; convert it first"
-                self._find("mixed bit depth", record.original or record.file_name, reason)
+            if record.file_name in names:
+                self._find(kind, record.original or record.file_name, reason)
                 update = {"excluded": record.excluded or reason}
                 self.records[i] = record.model_copy(update=update)
 

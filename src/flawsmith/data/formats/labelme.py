@@ -132,10 +132,18 @@ def _paint(folder: SourceFolder, file: str, canvas: Canvas) -> None:
     for shape in _shapes(content):
         name = str(shape.get("label", ""))
         where = _draw(shape, canvas)
-        if where is not None:
-            canvas.paint(name, where)
-        else:
+        if where is None:
             canvas.label(name)
+        elif shape.get("shape_type") == "rectangle":  # Labelme's converter fills it: a region
+            canvas.box(name, _corners(where), region=True)
+        else:
+            canvas.paint(name, where)
+
+
+def _corners(where: BoolArray) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 around the set pixels, of which there are some."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _draw(shape: dict[str, Any], canvas: Canvas) -> BoolArray | None:

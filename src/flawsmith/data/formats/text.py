@@ -18,7 +18,7 @@ def decode_text(data: bytes) -> str:
     except UnicodeDecodeError:
         pass
     best = data.decode("latin-1")
-    least = _unlikely(best) + 1
+    least = _unlikely(best) + 1.0
     for encoding in CANDIDATES[1:]:
         try:
             text = data.decode(encoding)
@@ -38,17 +38,20 @@ def _has_escapes(name: str) -> bool:
     return any("\udc80" <= character <= "\udcff" for character in name)
 
 
-def _unlikely(text: str) -> int:
-    """Return how many characters are neither ASCII, common ideographs, kana nor Hangul.
+def _unlikely(text: str) -> float:
+    """Return how strange the characters are: ASCII, kana, Hangul and common ideographs weigh 0.
 
-    Western letters with accents count a third: bytes of Asian texts give runs of them.
+    Western letters with accents weigh a little, for bytes of Asian texts give runs of them;
+    ideographs outside the common ones more, for bytes of Western texts give those.
     """
-    weight = 0
-    for character in text:
-        code = ord(character)
-        if code < 0x80 or 0x4E00 <= code < 0x9FA6 or 0x3000 <= code < 0x3100:
-            continue
-        if 0xAC00 <= code < 0xD7A4 or 0xFF00 <= code < 0xFF61:
-            continue
-        weight += 1 if 0xC0 <= code < 0x250 else 3
-    return weight
+    return sum(_weight(character) for character in text)
+
+
+def _weight(character: str) -> float:
+    code = ord(character)
+    if code < 0x80 or 0x3000 <= code < 0x3100 or 0xAC00 <= code < 0xD7A4 or 0xFF00 <= code < 0xFF61:
+        return 0.0
+    if 0x4E00 <= code < 0x9FA6:
+        pair = character.encode("gb2312", errors="ignore")
+        return 0.0 if pair and pair[0] < 0xD8 else 1.5  # level 1: the 3,755 most common
+    return 0.5 if 0xC0 <= code < 0x250 else 3.0
