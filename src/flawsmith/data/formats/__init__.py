@@ -4,11 +4,15 @@ from flawsmith.data.formats import (
     class_folders,
     class_masks,
     coco,
+    dagm,
+    elpv,
     index_png,
     labelme,
     magnetic_tile,
     mvtec,
+    neu,
     sd_saliency_900,
+    yolo,
 )
 from flawsmith.data.formats.base import FORMATS, Finding, Format, Match, Source, SourceImage
 from flawsmith.data.formats.importing import REPORT_FILE, ImportReport, import_folder
@@ -25,10 +29,14 @@ __all__ = [
     "class_folders",
     "class_masks",
     "coco",
+    "dagm",
+    "elpv",
     "import_folder",
     "index_png",
     "labelme",
     "magnetic_tile",
     "mvtec",
+    "neu",
     "sd_saliency_900",
+    "yolo",
 ]
