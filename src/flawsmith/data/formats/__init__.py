@@ -11,6 +11,7 @@ from flawsmith.data.formats import (
     magnetic_tile,
     mvtec,
     neu,
+    pascal_voc,
     sd_saliency_900,
     yolo,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "magnetic_tile",
     "mvtec",
     "neu",
+    "pascal_voc",
     "sd_saliency_900",
     "yolo",
 ]
