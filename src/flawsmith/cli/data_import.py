@@ -23,9 +23,7 @@ def register(data: typer.Typer) -> None:
 
     @data.command("import")
     def command(
-        source: Annotated[
-            Path, typer.Argument(help="folder or zip with images and labels")
-        ],
+        source: Annotated[Path, typer.Argument(help="folder or zip with images and labels")],
         out: Annotated[Path, typer.Argument(help="defect data set to make")],
         format: Annotated[str, typer.Option(help=_FORMATS_HELP)] = "auto",
         part_pattern: Annotated[

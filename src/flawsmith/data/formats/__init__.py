@@ -1,9 +1,11 @@
 """Importing labelled images: every format registers itself under its name in `FORMATS`."""
 
 from flawsmith.data.formats import (
+    btad,
     class_folders,
     class_masks,
     coco,
+    codebrim,
     cvat,
     dagm,
     elpv,
@@ -14,6 +16,7 @@ from flawsmith.data.formats import (
     neu,
     pascal_voc,
     sd_saliency_900,
+    visa,
     yolo,
 )
 from flawsmith.data.formats.base import FORMATS, Finding, Format, Match, Source, SourceImage
@@ -28,9 +31,11 @@ __all__ = [
     "Match",
     "Source",
     "SourceImage",
+    "btad",
     "class_folders",
     "class_masks",
     "coco",
+    "codebrim",
     "cvat",
     "dagm",
     "elpv",
@@ -42,5 +47,6 @@ __all__ = [
     "neu",
     "pascal_voc",
     "sd_saliency_900",
+    "visa",
     "yolo",
 ]
