@@ -18,6 +18,7 @@ from flawsmith.data.formats import (
     neu,
     pascal_voc,
     sd_saliency_900,
+    supervisely,
     visa,
     yolo,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "neu",
     "pascal_voc",
     "sd_saliency_900",
+    "supervisely",
     "visa",
     "yolo",
 ]
