@@ -31,6 +31,20 @@ def is_good_name(name: str) -> bool:
     return re.sub(r"[^a-z]", "", name.casefold()) in GOOD_NAMES
 
 
+def require_source(root: Path, *, archives: bool = True) -> None:
+    """Raise a `FlawsmithError` unless ``root`` is a folder to import, or an archive of one."""
+    if not root.exists():
+        raise FlawsmithError(f"there is no folder {root}")
+    if not root.is_dir() and not (archives and is_archive(root)):
+        raise FlawsmithError(
+            f"{root} is a file; give the folder with images and labels, or a zip archive of it"
+        )
+    if (root / SCHEMA_FILE).is_file():
+        raise FlawsmithError(
+            f"{root} is a defect data set already; use it as it is: flawsmith data check {root}"
+        )
+
+
 class OutsideSourceError(FlawsmithError):
     """A label file names a path outside the imported folder."""
 
@@ -72,16 +86,7 @@ class SourceFolder:
         Raises:
             FlawsmithError: if it is missing, no folder, already a defect data set or empty.
         """
-        if not root.exists():
-            raise FlawsmithError(f"there is no folder {root}")
-        if not root.is_dir() and not (is_archive(root) and unpack_to):
-            raise FlawsmithError(
-                f"{root} is a file; give the folder with images and labels, or a zip archive of it"
-            )
-        if (root / SCHEMA_FILE).is_file():
-            raise FlawsmithError(
-                f"{root} is a defect data set already; use it as it is: flawsmith data check {root}"
-            )
+        require_source(root, archives=unpack_to is not None)
         folder = cls(root, unpack_to)
         if not folder.files:
             reasons = "".join(f"; {file}: {message}" for _, file, message in folder.odd[:3])

@@ -16,7 +16,7 @@ from flawsmith.config import StrictModel
 from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, ImageRecord, write_metadata
 from flawsmith.data.formats.base import FORMATS, Finding, Source, SourceImage, choose_format
 from flawsmith.data.formats.canvas import Boxes, Canvas, ClassTable
-from flawsmith.data.formats.folder import SourceFolder, is_good_name
+from flawsmith.data.formats.folder import SourceFolder, is_good_name, require_source
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.data.formats.patterns import PathPattern, path_pattern
 from flawsmith.data.images import ImageArray, read_image
@@ -92,6 +92,7 @@ def import_folder(
     Raises:
         FlawsmithError: if the format is unclear, a pattern matches nothing, or no image is usable.
     """
+    require_source(source)
     require_free(out, what="data set")
     patterns = {
         what: path_pattern(what, text)
