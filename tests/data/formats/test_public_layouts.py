@@ -107,3 +107,20 @@ def test_class_folders_label_whole_images(source, put, picture, imported):
     assert (record.labels, record.mask_file_name, record.instances) == (["scratch"], None, [])
     assert (done.defects("train/scratch/a.png") == 255).all()
     assert (done.defects("train/OK/a.png") == 0).all()
+
+
+def test_mvtec_loco_joins_the_masks_of_an_image(source, put, picture, box, imported):
+    put(source / "bottle/train/good/000.png", picture(0))
+    put(source / "bottle/test/logical_anomalies/000.png", picture(1))
+    put(source / "bottle/test/logical_anomalies/001.png", picture(2))
+    masks = source / "bottle/ground_truth/logical_anomalies"
+    put(masks / "000/000.png", box(1, 4, 1, 4, value=200))
+    put(masks / "000/001.png", box(6, 9, 6, 9, value=40))
+    put(masks / "007/000.png", box(6, 9, 6, 9))
+    done = imported(source)
+    assert done.report.format == "mvtec"
+    expected = box(1, 4, 1, 4, value=1) + box(6, 9, 6, 9, value=1)
+    name = "bottle/test/logical_anomalies/000.png"
+    np.testing.assert_array_equal(done.defects(name), expected)
+    assert "no mask" in done.records[name.replace("000", "001")].excluded
+    assert done.files("orphaned mask") == ["bottle/ground_truth/logical_anomalies/007/000.png"]

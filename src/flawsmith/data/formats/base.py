@@ -4,6 +4,7 @@ A new format is one small file: a class with `detect` and `read`, registered und
 Reading, copying, class ids, parts, checks and the report are shared (see `importing`).
 """
 
+import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import ClassVar
 
 from flawsmith.config import StrictModel
 from flawsmith.data.formats.canvas import Canvas
-from flawsmith.data.formats.folder import SourceFolder
+from flawsmith.data.formats.folder import OutsideSourceError, SourceFolder
 from flawsmith.errors import FlawsmithError
 from flawsmith.registry import Registry
 
@@ -101,6 +102,29 @@ class Source:
 
 def _leave_unlabelled(reason: str, classes: tuple[str, ...], canvas: Canvas) -> None:
     canvas.unlabelled(reason, classes)
+
+
+def named_image(folder: SourceFolder, file: str, name: str, source: Source) -> str | None:
+    """Return the image that ``file`` calls ``name``: beside it, in images/, or unique by name.
+
+    None, and a finding, if there is no such image, or several.
+    """
+    try:
+        for candidate in (name, f"images/{name}"):
+            found = folder.locate(file, candidate)
+            if found in folder.image_names:
+                return found
+    except OutsideSourceError as error:
+        source.find("path outside the folder", file, str(error))
+        return None
+    home = f"{posixpath.dirname(file)}/" if "/" in file else ""
+    same = folder.by_basename.get(posixpath.basename(name.replace("\\", "/")), [])
+    near = [path for path in same if path.startswith(home)] or same
+    if len(near) == 1:
+        return near[0]
+    reason = f"{len(near)} images are called so" if near else "there is no such image"
+    source.find("missing image", file, f"lists '{name}': {reason}; not imported")
+    return None
 
 
 class Format(ABC):

@@ -110,6 +110,30 @@ class Canvas:
             self._covered += int(np.count_nonzero(other & inside))
         target[inside] = value
 
+    def made_for(self, width: object, height: object) -> bool:
+        """Tell whether labels for an image of this size fit this one; if not, exclude it.
+
+        Args:
+            width: as the label file says it, a number or its text; None or "" where it does not.
+            height: the same.
+        """
+        given, here = (width, height), (self.width, self.height)
+        if all(_agrees(side, actual) for side, actual in zip(given, here, strict=True)):
+            return True
+        self.exclude(
+            "mis-sized labels",
+            f"labels are for {width} x {height} pixels, the image has {self.width} x {self.height}",
+        )
+        return False
+
+    def paint_shape(self, name: str, where: BoolArray) -> None:
+        """Label the pixels of a drawn shape; one without a pixel here labels the whole image."""
+        if where.any():
+            self.paint(name, where)
+        else:
+            self.note("shape without area", f"'{name}' has no pixel in the image; image label")
+            self.label(name)
+
     def ignore(self, where: BoolArray) -> None:
         """Mark the pixels ``where`` as neither trained on nor counted."""
         if self._fits(where):
@@ -220,6 +244,15 @@ class Canvas:
             f"its mask is {where.shape[1]} x {where.shape[0]} pixels, "
             f"the image {self.width} x {self.height}",
         )
+        return False
+
+
+def _agrees(given: object, actual: int) -> bool:
+    if given is None or given == "":
+        return True
+    try:
+        return float(str(given)) == actual
+    except ValueError:
         return False
 
 

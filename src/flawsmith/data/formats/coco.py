@@ -1,15 +1,22 @@
 """COCO instance segmentation: one or more JSON files with images, categories and annotations."""
 
-import posixpath
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
 from flawsmith.data.formats import run_lengths, shapes
-from flawsmith.data.formats.base import FORMATS, Certainty, Format, Match, Source, SourceImage
+from flawsmith.data.formats.base import (
+    FORMATS,
+    Certainty,
+    Format,
+    Match,
+    Source,
+    SourceImage,
+    named_image,
+)
 from flawsmith.data.formats.canvas import Canvas
-from flawsmith.data.formats.folder import OutsideSourceError, SourceFolder
+from flawsmith.data.formats.folder import SourceFolder
 from flawsmith.errors import FlawsmithError
 
 
@@ -77,7 +84,7 @@ def _read_file(folder: SourceFolder, file: str, entries: dict[str, _Entry], sour
         by_image[str(annotation.get("image_id"))].append(annotation)
     for row in images:
         own = by_image.pop(str(row.get("id")), [])
-        image = _image_file(folder, file, str(row.get("file_name", "")), source)
+        image = named_image(folder, file, str(row.get("file_name", "")), source)
         if image is None:
             continue
         if image in entries:
@@ -96,34 +103,9 @@ def _read_file(folder: SourceFolder, file: str, entries: dict[str, _Entry], sour
 _TABLES = ("images", "annotations", "categories")
 
 
-def _image_file(folder: SourceFolder, file: str, name: str, source: Source) -> str | None:
-    """Return the image that ``file`` calls ``name``: beside it, in images/, or unique by name."""
-    try:
-        for candidate in (name, f"images/{name}"):
-            found = folder.locate(file, candidate)
-            if found in folder.image_names:
-                return found
-    except OutsideSourceError as error:
-        source.find("path outside the folder", file, str(error))
-        return None
-    home = f"{posixpath.dirname(file)}/" if "/" in file else ""
-    same = folder.by_basename.get(posixpath.basename(name), []) if name else []
-    near = [path for path in same if path.startswith(home)] or same
-    if len(near) == 1:
-        return near[0]
-    reason = f"{len(near)} images are called so" if near else "there is no such image"
-    source.find("missing image", file, f"lists '{name}': {reason}; not imported")
-    return None
-
-
 def _paint(entry: _Entry, canvas: Canvas) -> None:
     size = (canvas.height, canvas.width)
-    if None not in (entry.height, entry.width) and (entry.height, entry.width) != size:
-        canvas.exclude(
-            "mis-sized labels",
-            f"labels are for {entry.width} x {entry.height} pixels, "
-            f"the image has {canvas.width} x {canvas.height}",
-        )
+    if not canvas.made_for(entry.width, entry.height):
         return
     for name, annotation in sorted(entry.annotations, key=lambda a: not a[1].get("iscrowd")):
         try:

@@ -4,7 +4,6 @@ https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
 
 import math
-import posixpath
 from functools import partial
 from typing import ClassVar
 from xml.etree.ElementTree import Element
@@ -12,9 +11,17 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from flawsmith.data.formats import shapes
-from flawsmith.data.formats.base import FORMATS, Certainty, Format, Match, Source, SourceImage
+from flawsmith.data.formats.base import (
+    FORMATS,
+    Certainty,
+    Format,
+    Match,
+    Source,
+    SourceImage,
+    named_image,
+)
 from flawsmith.data.formats.canvas import Canvas, is_class
-from flawsmith.data.formats.folder import OutsideSourceError, SourceFolder, is_good_name
+from flawsmith.data.formats.folder import SourceFolder, is_good_name
 from flawsmith.data.images import BoolArray
 from flawsmith.errors import FlawsmithError
 
@@ -57,7 +64,7 @@ class Cvat(Format):
                 source.find("no label file", file, "it has no CVAT annotations; skipped")
                 continue
             for entry in root.iterfind("image"):
-                image = _image_file(folder, file, entry.get("name", ""), source)
+                image = named_image(folder, file, entry.get("name", ""), source)
                 if image in entries:
                     source.find("listed twice", image, f"again in {file}; labels are joined")
                 if image:
@@ -89,34 +96,9 @@ def _says_good(item: Element) -> bool:
     return item.tag == "tag" and is_good_name(_name(item))
 
 
-def _image_file(folder: SourceFolder, file: str, name: str, source: Source) -> str | None:
-    """Return the image that ``file`` calls ``name``: beside it, in images/, or unique by name."""
-    try:
-        for candidate in (name, f"images/{name}"):
-            found = folder.locate(file, candidate)
-            if found in folder.image_names:
-                return found
-    except OutsideSourceError as error:
-        source.find("path outside the folder", file, str(error))
-        return None
-    same = folder.by_basename.get(posixpath.basename(name.replace("\\", "/")), [])
-    if len(same) == 1:
-        return same[0]
-    reason = f"{len(same)} images are called so" if same else "there is no such image"
-    source.find("missing image", file, f"lists '{name}': {reason}; not imported")
-    return None
-
-
 def _paint(entries: list[Element], canvas: Canvas) -> None:
-    here = (str(canvas.width), str(canvas.height))
-    for entry in entries:
-        given = (entry.get("width", here[0]).strip(), entry.get("height", here[1]).strip())
-        if given != here:
-            canvas.exclude(
-                "mis-sized labels",
-                f"labels are for {given[0]} x {given[1]} pixels, the image has {' x '.join(here)}",
-            )
-            return
+    if not all(canvas.made_for(entry.get("width"), entry.get("height")) for entry in entries):
+        return
     items = [item for entry in entries for item in entry if not _says_good(item)]
     for item in sorted(items, key=_depth):
         name = _name(item)
@@ -153,11 +135,7 @@ def _paint_item(name: str, item: Element, canvas: Canvas) -> None:
         canvas.label(name)
         return
     where = draw[item.tag](item, size)
-    if where.any():
-        canvas.paint(name, where)
-    else:
-        canvas.note("shape without area", f"'{name}' has no pixel in the image: image label")
-        canvas.label(name)
+    canvas.paint_shape(name, where)
 
 
 def _number(item: Element, key: str) -> float:

@@ -192,13 +192,7 @@ def _paint(results: list[Result], canvas: Canvas) -> None:
 
 
 def _fits(result: Result, canvas: Canvas) -> bool:
-    given = (result.get("original_height"), result.get("original_width"))
-    if None not in given and given != (canvas.height, canvas.width):
-        canvas.exclude(
-            "mis-sized labels",
-            f"labels are for {given[1]} x {given[0]} pixels, "
-            f"the image has {canvas.width} x {canvas.height}",
-        )
+    if not canvas.made_for(result.get("original_width"), result.get("original_height")):
         return False
     if result.get("image_rotation"):
         canvas.exclude("rotated labels", "it was turned while it was labelled; not supported")
@@ -234,11 +228,7 @@ def _draw(names: list[str], value: dict[str, Any], canvas: Canvas) -> None:
         canvas.note("shape without area", f"'{name}' is a point; it labels the image")
         canvas.label(name)
         return
-    if where.any():
-        canvas.paint(name, where)
-    else:
-        canvas.note("shape without area", f"'{name}' has no pixel in the image; image label")
-        canvas.label(name)
+    canvas.paint_shape(name, where)
 
 
 def _pixels(point: tuple[Any, Any], size: shapes.Size) -> shapes.Point:

@@ -121,13 +121,7 @@ def _paint(folder: SourceFolder, file: str, canvas: Canvas) -> None:
     content = _content(folder, file)
     if content is None:
         raise FlawsmithError(f"{file} changed while it was imported")
-    given = (content.get("imageHeight"), content.get("imageWidth"))
-    if None not in given and given != (canvas.height, canvas.width):
-        canvas.exclude(
-            "mis-sized labels",
-            f"labels are for {given[1]} x {given[0]} pixels, "
-            f"the image has {canvas.width} x {canvas.height}",
-        )
+    if not canvas.made_for(content.get("imageWidth"), content.get("imageHeight")):
         return
     for shape in _shapes(content):
         name = str(shape.get("label", ""))

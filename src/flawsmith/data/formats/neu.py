@@ -117,13 +117,4 @@ def _paint(root: Element | None, own: str | None, canvas: Canvas) -> None:
 def _fits(root: Element, canvas: Canvas) -> bool:
     """Tell whether the boxes are for an image of this size, as far as the file says it."""
     width, height = (str(root.findtext(f"size/{key}") or "").strip() for key in ("width", "height"))
-    sizes = {"", "0"}
-    if (width in sizes or width == str(canvas.width)) and (
-        height in sizes or height == str(canvas.height)
-    ):
-        return True
-    canvas.exclude(
-        "mis-sized labels",
-        f"labels are for {width} x {height} pixels, the image has {canvas.width} x {canvas.height}",
-    )
-    return False
+    return canvas.made_for(width.lstrip("0"), height.lstrip("0"))

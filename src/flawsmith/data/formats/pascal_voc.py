@@ -219,15 +219,8 @@ def _paint(
 
 def _fits(root: Element, canvas: Canvas) -> bool:
     """Tell whether the labels are for an image of this size; tools write 0 for not known."""
-    given = tuple((root.findtext(f"size/{key}") or "0").strip() for key in ("width", "height"))
-    if "0" in given or given == (str(canvas.width), str(canvas.height)):
-        return True
-    canvas.exclude(
-        "mis-sized labels",
-        f"labels are for {given[0]} x {given[1]} pixels, "
-        f"the image has {canvas.width} x {canvas.height}",
-    )
-    return False
+    width, height = (str(root.findtext(f"size/{key}") or "").strip() for key in ("width", "height"))
+    return canvas.made_for(width.lstrip("0"), height.lstrip("0"))
 
 
 def _paint_object(item: Element, canvas: Canvas) -> None:

@@ -122,13 +122,7 @@ def _name(item: dict[str, Any]) -> str:
 def _paint(folder: SourceFolder, file: str, canvas: Canvas) -> None:
     content = _content(folder, file)
     size = content.get("size")
-    given = (size.get("height"), size.get("width")) if isinstance(size, dict) else (None, None)
-    if None not in given and given != (canvas.height, canvas.width):
-        canvas.exclude(
-            "mis-sized labels",
-            f"labels are for {given[1]} x {given[0]} pixels, "
-            f"the image has {canvas.width} x {canvas.height}",
-        )
+    if isinstance(size, dict) and not canvas.made_for(size.get("width"), size.get("height")):
         return
     lost = len(content["objects"]) - sum(1 for _ in _objects(content))
     if lost:
@@ -162,11 +156,7 @@ def _draw(name: str, item: dict[str, Any], canvas: Canvas) -> None:
         canvas.note("shape without area", f"'{name}' is a {kind}; it labels the image")
         canvas.label(name)
         return
-    if where.any():
-        canvas.paint(name, where)
-    else:
-        canvas.note("shape without area", f"'{name}' has no pixel in the image; image label")
-        canvas.label(name)
+    canvas.paint_shape(name, where)
 
 
 def _points(values: Any) -> list[shapes.Point]:  # noqa: ANN401 - from JSON

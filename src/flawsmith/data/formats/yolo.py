@@ -159,11 +159,7 @@ def _paint_row(name: str, row: list[str], canvas: Canvas) -> None:
         return
     points = [(x * width, y * height) for x, y in zip(values[::2], values[1::2], strict=True)]
     where = shapes.polygon(points, (height, width))
-    if where.any():
-        canvas.paint(name, where)
-    else:
-        canvas.note("shape without area", f"'{name}' lies outside the image; it labels the image")
-        canvas.label(name)
+    canvas.paint_shape(name, where)
 
 
 def _class_names(folder: SourceFolder, source: Source) -> tuple[dict[int, str], bool]:
