@@ -28,10 +28,29 @@ Kind = Literal[
     "several_pixel_types",
     "views_disagree",
     "excluded",
+    "misaligned_mask",
+    "similar_class_names",
+    "views_in_two_parts",
+    "suggested_part",
+    "view_labels_differ",
+    "tiny_regions",
+    "out_of_focus",
+    "badly_exposed",
 ]
 
 INFORMATION: frozenset[Kind] = frozenset(
-    {"empty_class", "several_sizes", "several_pixel_types", "views_disagree", "excluded"}
+    {
+        "empty_class",
+        "several_sizes",
+        "several_pixel_types",
+        "views_disagree",
+        "excluded",
+        "suggested_part",
+        "view_labels_differ",
+        "tiny_regions",
+        "out_of_focus",
+        "badly_exposed",
+    }
 )
 """Kinds that are worth knowing and call for no repair; all others are problems."""
 
@@ -41,11 +60,15 @@ class Finding(StrictModel):
 
     Attributes:
         file: relative to the data set's folder; empty if it concerns the whole set.
+        others: further files that it is about, such as the other views of the part.
+        box: the place in the image, (x0, y0, x1, y1) in pixels, ends excluded; None for all of it.
     """
 
     kind: Kind
     file: str
     message: str
+    others: list[str] = []
+    box: tuple[int, int, int, int] | None = None
 
     @property
     def is_problem(self) -> bool:
