@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
 
 
 class FlawsmithError(Exception):
@@ -9,3 +9,9 @@ class FlawsmithError(Exception):
     """
 
     exit_status = 2
+
+
+class InterruptionError(FlawsmithError):
+    """The user stopped a command; nothing is lost."""
+
+    exit_status = 130

@@ -1,5 +1,6 @@
 """Files that are either whole or absent: temporary name, fsync, rename."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -74,20 +75,73 @@ def new_folder(path: Path, *, what: str) -> Iterator[Path]:
         FlawsmithError: if ``path`` exists and is not an empty folder, or cannot be written.
     """
     require_free(path, what=what)
-    temporary = path.with_name(f".{path.name}{PARTIAL}")
+    temporary = partial_path(path)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
-        if path.is_dir():
-            path.rmdir()
-        temporary.replace(path)
+        _put_in_place(temporary, path)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextmanager
+def resumable_folder(path: Path, *, what: str) -> Iterator[Path]:
+    """Yield a temporary folder as `new_folder` does; a kill or an interruption leaves it behind.
+
+    The next try gets it with what it held, and it alone knows what of that still counts. An error
+    removes it, as it would come again.
+
+    Raises:
+        FlawsmithError: as `new_folder`, or if another process is at work on it.
+    """
+    require_free(path, what=what)
+    temporary = partial_path(path)
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+        handle = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
+    try:
+        _lock(handle, path, what)
+        try:
+            yield temporary
+            _put_in_place(temporary, path)
+        except KeyboardInterrupt:
+            raise
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    finally:
+        os.close(handle)
+
+
+def partial_path(path: Path) -> Path:
+    """Return where a folder is made before it becomes ``path``."""
+    return path.with_name(f".{path.name}{PARTIAL}")
+
+
+def _lock(handle: int, path: Path, what: str) -> None:
+    """Lock an open folder until it is closed, or the process ends in any way."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FlawsmithError(
+            f"another process is making the {what} {path}; wait for it, or give another place"
+        ) from None
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    if path.is_dir():
+        path.rmdir()
+    temporary.replace(path)
     sync_folder(path.parent)
 
 

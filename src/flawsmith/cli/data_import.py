@@ -10,7 +10,8 @@ from rich.table import Table
 from flawsmith.cli.console import console, progress
 from flawsmith.data.formats import FORMATS, REPORT_FILE, Finding, ImportReport, import_folder
 from flawsmith.data.formats.canvas import Boxes
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, InterruptionError
+from flawsmith.storage import partial_path
 
 SHOWN_FILES = 3
 """Files of a kind of finding that the terminal lists; the report has all."""
@@ -48,21 +49,30 @@ def register(data: typer.Typer) -> None:
                 "or auto (as the format means it)"
             ),
         ] = "auto",
+        link: Annotated[
+            bool,
+            typer.Option("--link", help="link to the images instead of copying them; keep SOURCE"),
+        ] = False,
     ) -> None:
         """Make a defect data set; images are copied as they are, nothing is dropped silently."""
-        report = import_folder(
-            source,
-            out,
-            format=format,
-            part_pattern=part_pattern,
-            view_pattern=view_pattern,
-            class_pattern=class_pattern,
-            name=name,
-            pixel_size_mm=parse_pixel_size(pixel_size_mm) if pixel_size_mm else None,
-            white_level=white_level,
-            boxes=parse_boxes(boxes),
-            progress=progress,
-        )
+        try:
+            report = import_folder(
+                source,
+                out,
+                format=format,
+                part_pattern=part_pattern,
+                view_pattern=view_pattern,
+                class_pattern=class_pattern,
+                name=name,
+                pixel_size_mm=parse_pixel_size(pixel_size_mm) if pixel_size_mm else None,
+                white_level=white_level,
+                boxes=parse_boxes(boxes),
+                link=link,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            message = f"stopped; the same command goes on, or remove {partial_path(out)}"
+            raise InterruptionError(message) from None
         show(report, out)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flawsmith.cli.console import console, progress
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, InterruptionError
 
 if TYPE_CHECKING:
     from flawsmith.data.schema import Schema
@@ -93,7 +93,6 @@ def _fill(
     from flawsmith.experiment.balance import balance
     from flawsmith.experiment.synthesis import synthesis_records
     from flawsmith.experiment.synthesis import synthesize as make
-    from flawsmith.training.interruption import InterruptionError
 
     dataset = DefectDataset.open(data)
     plan = balance(synthesis_records(run, dataset, fold), dataset.schema, per_class)

@@ -212,6 +212,11 @@ class DatasetWriter:
     def __len__(self) -> int:
         return self.count
 
+    @property
+    def pending(self) -> int:
+        """Images that were added, but are not flushed."""
+        return len(self._lines)
+
     def __enter__(self) -> Self:
         return self
 
@@ -223,6 +228,8 @@ class DatasetWriter:
         name: str,
         image: ImageArray | Path,
         label_map: LabelMap,
+        *,
+        link: bool = False,
         **fields: Any,  # noqa: ANN401 - the remaining fields of ImageRecord
     ) -> ImageRecord:
         """Write one image and its masks; its line follows with the next `flush`.
@@ -232,12 +239,16 @@ class DatasetWriter:
                 pixels are written as PNG.
             image: pixels, or a file to copy byte for byte.
             label_map: an all-zero mask (or background) is not written.
+            link: make a symbolic link to the file in ``image`` instead of a copy.
             fields: further fields of `ImageRecord`, at least ``part``.
         """
         suffix = image.suffix.lower() if isinstance(image, Path) else ".png"
         data = image.read_bytes() if isinstance(image, Path) else encode_png(image)
         file_name = f"images/{name}{suffix}"
-        self._write(file_name, data)
+        if link and isinstance(image, Path):
+            self._link(file_name, image)
+        else:
+            self._write(file_name, data)
         palette = self.schema.palette()
         mask_name = self._write_indices("masks", name, label_map.defects, palette)
         background_palette = [v for i in range(256) for v in (i, i, i)]
@@ -281,6 +292,14 @@ class DatasetWriter:
             raise FlawsmithError(f"cannot write {path}: {error.strerror or error}") from error
         self._files.append(path)
         self._unsynced_bytes += len(data)
+
+    def _link(self, name: str, target: Path) -> None:
+        path = self.root / name
+        try:
+            path.unlink(missing_ok=True)
+            path.symlink_to(target.resolve())
+        except OSError as error:
+            raise FlawsmithError(f"cannot link {path}: {error.strerror or error}") from error
 
     def _write_indices(
         self, folder: str, name: str, indices: LabelArray, palette: list[int]

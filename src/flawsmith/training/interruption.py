@@ -5,13 +5,7 @@ import threading
 from types import FrameType
 from typing import Self
 
-from flawsmith.errors import FlawsmithError
-
-
-class InterruptionError(FlawsmithError):
-    """The user stopped a run; nothing is lost."""
-
-    exit_status = 130
+from flawsmith.errors import InterruptionError
 
 
 class Interruption:

@@ -18,22 +18,6 @@ def test_nothing_usable_is_an_error_and_leaves_nothing(source, imported):
     assert [path.name for path in source.parent.iterdir()] == ["source"]
 
 
-def test_interrupted_import_leaves_nothing_and_can_be_repeated(
-    source, monkeypatch, class_folders, imported
-):
-    class_folders(source)
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("flawsmith.data.formats.importing.lead_with_types", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            imported(source)
-    assert [path.name for path in source.parent.iterdir()] == ["source"]
-    assert imported(source).report.images == 3
-
-
 def test_unknown_and_ambiguous_folders_name_what_was_seen(
     source, put, picture, write_json, labelme, coco, imported
 ):

@@ -1,5 +1,6 @@
 """The folder that is imported: what is in it, and which of it a label file may name."""
 
+import hashlib
 import json
 import os
 import posixpath
@@ -67,6 +68,7 @@ class SourceFolder:
         self.odd: list[tuple[str, str, str]] = []
         self._elsewhere: dict[str, Path] = {}
         self._stamps: dict[str, tuple[int, int]] = {}
+        self._archives: dict[str, tuple[int, int] | None] = {}
         if root.is_file():
             self._read_archive("", root, unpack_to)
         else:
@@ -121,9 +123,19 @@ class SourceFolder:
         """Return where a listed file is."""
         return self._elsewhere.get(name) or self.root / name
 
+    def is_unpacked(self, name: str) -> bool:
+        """Tell whether a listed file was unpacked from an archive."""
+        return name not in self._stamps
+
     def changed(self) -> list[str]:
         """Return the files that have another size or time than when the folder was listed."""
         return [name for name, stamp in self._stamps.items() if _stamp(self.path(name)) != stamp]
+
+    def fingerprint(self) -> str:
+        """Return a hash of the names, sizes and times of all files and archives."""
+        listing = [str(self.root), self.files, self._stamps, self._archives]
+        text = json.dumps(listing, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def locate(self, label_file: str, name: str) -> str | None:
         """Return the listed file that ``label_file`` names relative to itself, or None.
@@ -249,6 +261,7 @@ class SourceFolder:
             self._elsewhere[f"{prefix}{member.name}"] = member.path
 
         if unpack_to is not None:
+            self._archives[prefix] = _stamp(path)
             unpack(path, unpack_to / f"{len(self._elsewhere)}", add, self._odd)
 
     def _note_unreadable(self, error: OSError) -> None:

@@ -1,28 +1,30 @@
 """Importing a folder in any format: the work that all formats share."""
 
+import hashlib
 import io
+import json
 import shutil
-import statistics
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from flawsmith import __version__
 from flawsmith.config import StrictModel
 from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, ImageRecord, write_metadata
 from flawsmith.data.formats.base import FORMATS, Finding, Source, SourceImage, choose_format
 from flawsmith.data.formats.canvas import Boxes, Canvas, ClassTable
 from flawsmith.data.formats.folder import SourceFolder, is_good_name, require_source
+from flawsmith.data.formats.import_journal import Entry, ImportJournal
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.data.formats.patterns import PathPattern, path_pattern
+from flawsmith.data.formats.pixel_facts import PixelFacts, PixelTally
 from flawsmith.data.images import ImageArray, read_image
 from flawsmith.data.schema import PixelSize, Schema, make_backgrounds
 from flawsmith.errors import FlawsmithError
-from flawsmith.storage import new_folder, require_free, write_text
+from flawsmith.storage import require_free, resumable_folder, write_text
 
 REPORT_FILE = "import.json"
 UNPACKED = ".unpacked"
@@ -70,11 +72,13 @@ def import_folder(
     pixel_size_mm: tuple[float, float] | None = None,
     white_level: int | None = None,
     boxes: Boxes = "auto",
+    link: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Make a defect data set of the labelled images in ``source``; it appears whole or not at all.
 
-    Images are copied byte for byte. Nothing odd is dropped silently: see ``findings``.
+    Images are copied byte for byte, or linked. Nothing odd is dropped silently: see ``findings``.
+    After a kill or an interruption the same call goes on where it stopped.
 
     Args:
         source: folder with images and labels, or a zip archive of one; it is not changed.
@@ -87,6 +91,8 @@ def import_folder(
         pixel_size_mm: x and y.
         white_level: pixel value of full scale, for 16-bit images.
         boxes: what a box says: the defect is somewhere in it, or everywhere.
+        link: make symbolic links to the images instead of copies; those inside archives or label
+            files are written all the same.
         progress: shows how far it is.
 
     Raises:
@@ -98,18 +104,29 @@ def import_folder(
         what: path_pattern(what, text)
         for what, text in (("part", part_pattern), ("view", view_pattern), ("class", class_pattern))
     }
-    with new_folder(out, what="data set") as root:
+    options = [format, part_pattern, view_pattern, class_pattern, name, pixel_size_mm, white_level,
+               boxes, link]  # fmt: skip
+    with resumable_folder(out, what="data set") as root:
+        shutil.rmtree(root / UNPACKED, ignore_errors=True)
         folder = SourceFolder.scan(source.resolve(), unpack_to=root / UNPACKED)
         chosen, reason = choose_format(folder) if format == "auto" else (format, CHOSEN)
         content = FORMATS.get(chosen)().read(folder)
         for kind, file, message in folder.odd:
             content.find(kind, file, message)
-        work = _Import(folder, content, patterns, boxes)
-        work.run(root, name or folder.root.name or "data", pixel_size_mm, white_level, progress)
-        shutil.rmtree(root / UNPACKED, ignore_errors=True)
-        report = work.report(chosen, reason)
-        write_text(root / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
+        work = _Import(folder, content, patterns, boxes, link=link)
+        key = json.dumps([__version__, chosen, options, folder.fingerprint()])
+        with ImportJournal.open(root, _hash(key), keep=UNPACKED) as journal:
+            schema = work.schema(name or folder.root.name or "data", pixel_size_mm)
+            work.run(root, schema, journal, white_level, progress)
+            shutil.rmtree(root / UNPACKED, ignore_errors=True)
+            report = work.report(chosen, reason)
+            write_text(root / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
+            journal.remove()
     return report
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class _Import:
@@ -121,15 +138,18 @@ class _Import:
         source: Source,
         patterns: dict[str, PathPattern | None],
         boxes: Boxes,
+        *,
+        link: bool,
     ) -> None:
         self.folder = folder
         self.source = source
         self.patterns = patterns
         self.boxes = boxes
+        self.link = link
         self.findings = list(source.findings)
         self.notes = list(source.notes)
         self.records: list[ImageRecord] = []
-        self.pixels = _PixelFacts()
+        self.pixels = PixelTally()
         files = [image.file for image in source.images]
         for pattern in patterns.values():
             if pattern:
@@ -146,31 +166,44 @@ class _Import:
         named = sorted({v for v in values.values() if v and not is_good_name(v)})
         return named if all(values.values()) else [*named, *self.source.classes]
 
-    def run(
-        self,
-        root: Path,
-        name: str,
-        pixel_size_mm: tuple[float, float] | None,
-        white_level: int | None,
-        progress: Progress | None,
-    ) -> None:
-        """Write the data set into ``root``."""
+    def schema(self, name: str, pixel_size_mm: tuple[float, float] | None) -> Schema:
+        """Return the schema before any pixel is seen."""
         defects = self.classes.defects
         taken = {defect.name.casefold() for defect in defects}
         surface = next(n for n in ("surface", "background", "no defect") if n not in taken)
-        size = PixelSize(x=pixel_size_mm[0], y=pixel_size_mm[1]) if pixel_size_mm else None
-        schema = Schema(
+        return Schema(
             name=name[:80],
-            pixel_size_mm=size,
+            pixel_size_mm=PixelSize(x=pixel_size_mm[0], y=pixel_size_mm[1])
+            if pixel_size_mm
+            else None,
             backgrounds=make_backgrounds([surface]),
             defects=defects,
         )
+
+    def run(
+        self,
+        root: Path,
+        schema: Schema,
+        journal: ImportJournal,
+        white_level: int | None,
+        progress: Progress | None,
+    ) -> None:
+        """Write the data set into ``root``, from the first image that the journal does not have."""
         images = self.source.images
         bar = progress("Importing", len(images)) if progress else nullcontext(lambda *_, **__: None)
         with DatasetWriter(root, schema) as writer, bar as advance:
-            for image in images:
-                self._add(writer, image)
+            for image, (entry, record) in zip(images, journal.done, strict=False):
+                self._count(image, entry, record)
+            advance(len(journal.done))
+            for image in images[len(journal.done) :]:
+                entry, record = self._add(writer, image)
+                self._count(image, entry, record)
+                journal.add(entry)
+                if not writer.pending:
+                    journal.flush()
                 advance(1)
+            writer.flush()
+            journal.flush()
         if not self.records:
             raise FlawsmithError(self._nothing_usable())
         self._exclude_other_depth()
@@ -178,7 +211,21 @@ class _Import:
         self.pixels.complete(schema, white_level, self.notes).save(root)
         write_metadata(root / METADATA_FILE, lead_with_types(self.records))
 
-    def _add(self, writer: DatasetWriter, image: SourceImage) -> None:
+    def _count(self, image: SourceImage, entry: Entry, record: ImageRecord | None) -> None:
+        """Take note of an image that was added now, or by an earlier try."""
+        for kind, message in entry.findings:
+            self._find(kind, image.file, message)
+        if record is None or entry.pixels is None:
+            return
+        self.names.take(image.file)
+        self.pixels.add(record.file_name, entry.pixels)
+        twin = self._first_with.setdefault(record.sha256, record)
+        if twin is not record:
+            where = "the same part" if twin.part == record.part else "another part"
+            self._find("identical image", image.file, f"same bytes as {twin.original} ({where})")
+        self.records.append(record)
+
+    def _add(self, writer: DatasetWriter, image: SourceImage) -> tuple[Entry, ImageRecord | None]:
         path = self.folder.path(image.file)
         scratch: Path | None = None
         try:
@@ -187,16 +234,16 @@ class _Import:
             pixels = read_image(path)
         except FlawsmithError as error:
             message = str(error).replace(f"{path}", "the file")
-            self._find("unreadable image", image.file, f"{message}; not imported")
+            return Entry(findings=[("unreadable image", f"{message}; not imported")]), None
         else:
-            self._write(writer, image, path, pixels)
+            return self._write(writer, image, path, pixels)
         finally:
             if scratch:
                 scratch.unlink()
 
     def _write(
         self, writer: DatasetWriter, image: SourceImage, path: Path, pixels: ImageArray
-    ) -> None:
+    ) -> tuple[Entry, ImageRecord]:
         only = self._value("class", image.file)
         canvas = Canvas(pixels.shape[:2], self.classes, only=only, boxes=self.boxes)
         try:
@@ -204,13 +251,14 @@ class _Import:
         except FlawsmithError as error:
             canvas.exclude("unreadable labels", str(error).replace(f"{self.folder.root}/", ""))
         label_map = canvas.label_map()
-        name = self.names.take(image.file)
+        name = self.names.next(image.file)
         view = self._value("view", image.file)
-        part, part_source = self._part(image, name)
+        part, part_source = self._part(image, name, canvas)
         record = writer.add(
             name,
             path,
             label_map,
+            link=self.link and not image.embedded and not self.folder.is_unpacked(image.file),
             part=part,
             part_source=part_source,
             view=view if view is not None else image.view,
@@ -221,22 +269,16 @@ class _Import:
             original=image.file,
             instances=canvas.instances,
         )
-        for kind, message in canvas.findings:
-            self._find(kind, image.file, message)
-        self.pixels.see(record.file_name, pixels)
-        twin = self._first_with.setdefault(record.sha256, record)
-        if twin is not record:
-            where = "the same part" if twin.part == record.part else "another part"
-            self._find("identical image", image.file, f"same bytes as {twin.original} ({where})")
-        self.records.append(record)
+        pixel_facts = PixelFacts.of(pixels)
+        return Entry(file=record.file_name, pixels=pixel_facts, findings=canvas.findings), record
 
-    def _part(self, image: SourceImage, name: str) -> tuple[str, str]:
+    def _part(self, image: SourceImage, name: str, canvas: Canvas) -> tuple[str, str]:
         """Return the part and who said so."""
         part = self._value("part", image.file) or image.part
         if part is not None:
             return part, "origin"
         if self.patterns["part"]:
-            self._find("no part", image.file, "the part pattern does not match; it is its own part")
+            canvas.note("no part", "the part pattern does not match; it is its own part")
             return f"{name} (unmatched)", "file"
         return name, "file"
 
@@ -301,55 +343,6 @@ class _Import:
             findings=self.findings,
             notes=self.notes,
         )
-
-
-class _PixelFacts:
-    """Channels, depth and highest value of the images seen."""
-
-    def __init__(self) -> None:
-        self._deep: dict[str, bool] = {}
-        self._highest: list[int] = []
-        self._colour = False
-
-    def see(self, file: str, pixels: ImageArray) -> None:
-        deep = pixels.dtype == np.uint16
-        self._deep[file] = deep
-        self._colour |= pixels.ndim == 3
-        if deep:
-            self._highest.append(int(pixels.max()))
-
-    def mostly_deep(self) -> bool:
-        return sum(self._deep.values()) * 2 > len(self._deep)
-
-    def minority(self) -> set[str]:
-        mostly = self.mostly_deep()
-        return {file for file, deep in self._deep.items() if deep != mostly}
-
-    def complete(self, schema: Schema, white_level: int | None, notes: list[str]) -> Schema:
-        """Return the schema with channels, bit depth and white level.
-
-        Raises:
-            FlawsmithError: if the white level does not suit the images.
-        """
-        deep = self.mostly_deep()
-        largest = 65535 if deep else 255
-        if white_level is not None and not 0 < white_level <= largest:
-            raise FlawsmithError(
-                f"--white-level {white_level}: these are {16 if deep else 8}-bit images; "
-                f"expected 1 to {largest}"
-            )
-        if deep and white_level is None:
-            highest = max(self._highest)
-            white_level = 4095 if highest <= 4095 else 65535
-            notes.append(
-                f"16-bit files with values up to {highest} (median of the brightest "
-                f"{statistics.median(self._highest):.0f}): white level {white_level}. "
-                "Give the camera's with --white-level if it is another."
-            )
-        white = white_level or 255
-        depth = min(16, max(9, white.bit_length())) if deep else 8
-        values: dict[str, Any] = {"bit_depth": depth, "white_level": white}
-        return schema.model_copy(update={**values, "channels": 3 if self._colour else 1})
 
 
 def lead_with_types(records: list[ImageRecord]) -> list[ImageRecord]:

@@ -27,6 +27,12 @@ class UniqueNames:
 
     def take(self, file: str) -> str:
         """Return the name for ``file``; it is not given again."""
+        unique = self.next(file)
+        self._taken.add(unique.casefold())
+        return unique
+
+    def next(self, file: str) -> str:
+        """Return the name that `take` would give."""
         name = _clean(_stem(file))
         if self._stems[name.casefold()] > 1 or not name:
             inside = posixpath.relpath(posixpath.splitext(file)[0], self._shared)
@@ -35,7 +41,6 @@ class UniqueNames:
         while unique.casefold() in self._taken:
             number += 1
             unique = f"{name or 'image'}_{number}"
-        self._taken.add(unique.casefold())
         return unique
 
 
