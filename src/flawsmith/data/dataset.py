@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from flawsmith.config import StrictModel, validate
+from flawsmith.data.history import finish_pending, state_of
 from flawsmith.data.images import (
     ImageArray,
     LabelArray,
@@ -112,8 +113,13 @@ class DefectDataset:
             FlawsmithError: if there is none, or a line of its metadata is wrong (with the line).
         """
         root = Path(root)
-        schema = Schema.load(root)
-        return cls(root, schema, list(read_metadata(root / METADATA_FILE)))
+        while True:
+            state = state_of(root)
+            finish_pending(root)
+            schema = Schema.load(root)
+            records = list(read_metadata(root / METADATA_FILE))
+            if state_of(root) == state:  # else one file may be older than the other
+                return cls(root, schema, records)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -330,9 +336,14 @@ def read_metadata(path: Path) -> Iterator[ImageRecord]:
             yield validate(ImageRecord, values, source=f"{path}, line {number}")
 
 
+def metadata_text(records: Sequence[ImageRecord]) -> str:
+    """Return the lines of ``metadata.jsonl``."""
+    return "".join(record.model_dump_json() + "\n" for record in records)
+
+
 def write_metadata(path: Path, records: Sequence[ImageRecord]) -> None:
     """Write ``metadata.jsonl``, whole or not at all."""
-    write_text(path, "".join(record.model_dump_json() + "\n" for record in records))
+    write_text(path, metadata_text(records))
 
 
 def _drop_torn_line(path: Path) -> int:
