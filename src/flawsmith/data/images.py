@@ -63,8 +63,8 @@ def read_image(path: Path) -> ImageArray:
             if image.mode in ("RGB", "P", "RGBA", "CMYK", "YCbCr") and not sixteen_bit_colour:
                 return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
             image.load()  # notices truncation, which OpenCV does not
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise FlawsmithError(f"{path} is damaged or truncated: {error}") from None
+        except Exception as error:  # see open_image
+            raise _damaged(path, error) from None
         mode = image.mode
     return _read_with_opencv(path, mode)
 
@@ -83,7 +83,10 @@ def _bits_of_colour(path: Path, image: Image.Image) -> int:
 
 def _read_with_opencv(path: Path, mode: str) -> ImageArray:
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    except (OSError, cv2.error) as error:
+        raise _damaged(path, error) from None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         kind = "unreadable" if pixels is None else f"of type {pixels.dtype}"
         raise FlawsmithError(
@@ -106,8 +109,8 @@ def read_index_mask(path: Path) -> LabelArray:
             )
         try:
             return np.asarray(image.convert("L") if image.mode == "1" else image).copy()
-        except (OSError, ValueError, SyntaxError) as error:
-            raise FlawsmithError(f"{path} is damaged or truncated: {error}") from None
+        except Exception as error:  # see open_image
+            raise _damaged(path, error) from None
 
 
 def encode_index_mask(indices: LabelArray, palette: list[int]) -> bytes:
@@ -170,14 +173,28 @@ def open_image(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path)
+            pages = getattr(image, "n_frames", 1)  # reads the headers of all pages
     except FileNotFoundError:
         raise FlawsmithError(f"there is no image {path}") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise FlawsmithError(f"{path} is not a readable image: {error}") from None
+    except UnidentifiedImageError:
+        raise FlawsmithError(
+            f"{path} is not a readable image: it is empty, damaged at its start, or something else"
+        ) from None
+    except Exception as error:  # Pillow raises nearly every type on damaged files
+        raise FlawsmithError(f"{path} is not a readable image: {_reason(error)}") from None
     if image.width * image.height > MAX_PIXELS:
         raise FlawsmithError(
             f"{path} claims {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
         )
-    if getattr(image, "n_frames", 1) > 1:
-        raise FlawsmithError(f"{path} has {image.n_frames} pages; split it into one file a page")  # type: ignore[attr-defined]
+    if pages > 1:
+        raise FlawsmithError(f"{path} has {pages} pages; split it into one file a page")
     return image
+
+
+def _damaged(path: Path, error: Exception) -> FlawsmithError:
+    return FlawsmithError(f"{path} is damaged or truncated: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """Return what a library says of a file in one line; some say nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flawsmith.data.formats.text import decode_text
+from flawsmith.data.formats.text import decode_text, printable
 from flawsmith.errors import FlawsmithError
 
 MAX_MEMBERS = 1_000_000
@@ -66,7 +66,10 @@ def unpack(
                 if _unpack_member(archive, content, member, path, report):
                     add(ArchiveMember(name, path))
     except (zipfile.BadZipFile, struct.error, ValueError) as error:
-        raise FlawsmithError(f"{archive} is no readable zip archive: {error}") from None
+        raise FlawsmithError(
+            f"{printable(str(archive))} is no readable zip archive: {printable(str(error))}; "
+            "repair it, or take it out of the folder"
+        ) from None
 
 
 def _require_sane(archive: Path, members: list[zipfile.ZipInfo], folder: Path) -> None:
@@ -98,8 +101,8 @@ def _safe_name(archive: Path, member: zipfile.ZipInfo, report: Report) -> str | 
     raw = member.filename
     if not member.flag_bits & _UTF8_NAME:
         raw = decode_text(raw.encode("cp437", errors="replace"))
-    name = posixpath.normpath(raw.replace("\\", "/"))
-    where = f"{archive.name}/{name}"
+    name = posixpath.normpath(printable(raw).replace("\\", "/"))
+    where = f"{printable(archive.name)}/{name}"
     if name.startswith("/") or name.split("/")[0] in ("..", "") or name[1:2] == ":":
         report("path outside the archive", where, "it leads out of the archive; not unpacked")
         return None
@@ -133,6 +136,7 @@ def _unpack_member(
             raise zipfile.BadZipFile("it is shorter than it claims")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         path.unlink(missing_ok=True)
-        report("damaged file", f"{archive.name}/{member.filename}", f"{error}; not unpacked")
+        where = f"{printable(archive.name)}/{printable(member.filename)}"
+        report("damaged file", where, f"{printable(str(error))}; not unpacked")
         return False
     return True

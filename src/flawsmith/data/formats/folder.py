@@ -225,7 +225,7 @@ class SourceFolder:
         for parent, folders, names in os.walk(
             self.root, followlinks=True, onerror=self._note_unreadable
         ):
-            here = Path(parent).relative_to(self.root).as_posix()
+            here = decode_name(Path(parent).relative_to(self.root).as_posix())
             real = os.path.realpath(parent)
             if real in seen:
                 self._odd("linked twice", here, "the folder is reached by a link; listed once")
@@ -237,7 +237,7 @@ class SourceFolder:
                 folders.clear()
                 continue
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            prefix = "" if here == "." else f"{decode_name(here)}/"
+            prefix = "" if here == "." else f"{here}/"
             for name in sorted(n for n in names if not n.startswith(".")):
                 self._list(f"{prefix}{decode_name(name)}", Path(parent, name), unpack_to)
 

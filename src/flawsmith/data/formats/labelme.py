@@ -188,7 +188,7 @@ def _pasted(shape: dict[str, Any], corner: tuple[float, float], canvas: Canvas) 
             if picture.width > canvas.width + 1 or picture.height > canvas.height + 1:
                 raise ValueError("larger than the image")
             small = np.asarray(picture.convert("L")) > 0
-    except (KeyError, ValueError, OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises nearly every type on damaged files
         canvas.note("shape without area", f"'{shape.get('label')}' has a damaged mask: {error}")
         return None
     where = np.zeros((canvas.height, canvas.width), np.bool_)

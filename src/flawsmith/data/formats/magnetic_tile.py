@@ -4,6 +4,7 @@ Huang, Qiu, Yuan: "Surface defect saliency of magnetic tile", The Visual Compute
 """
 
 import csv
+import io
 import re
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from flawsmith.errors import FlawsmithError
 CLASSES = ("blowhole", "break", "crack", "fray", "uneven")
 FOLDER = re.compile(r"(?:^|/)MT_(Blowhole|Break|Crack|Fray|Free|Uneven)/", re.IGNORECASE)
 NAME = re.compile(r"exp(?P<exposure>\d+)_num_\d+")
+FOLD = re.compile(r"[0-9]{1,3}")
 TABLE = "tiles.csv"
 
 
@@ -62,7 +64,7 @@ class MagneticTile(Format):
                     partial(_paint, name, folder.path(mask) if mask else None),
                     part=row.get("part") or None,
                     view=row.get("view") or (f"exp{exposure['exposure']}" if exposure else ""),
-                    fold=int(row["fold"]) if row.get("fold", "").isdigit() else None,
+                    fold=int(row["fold"]) if FOLD.fullmatch(row.get("fold", "")) else None,
                     excluded=row.get("note") or None,
                 )
             )
@@ -77,10 +79,11 @@ def _read_table(folder: SourceFolder, source: Source) -> dict[str, dict[str, str
         return {}
     prefix = file[: -len(TABLE)]
     try:
-        with folder.path(file).open(encoding="utf-8-sig", newline="") as stream:
-            rows = {prefix + (row.get("image") or ""): row for row in csv.DictReader(stream)}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FlawsmithError(f"{folder.path(file)} is no CSV table: {error}") from None
+        stream = io.StringIO(folder.read_text(file), newline="")
+        table = csv.DictReader(stream, restval="")  # a short row has empty cells at its end
+        rows = {prefix + row.get("image", ""): row for row in table}
+    except csv.Error as error:
+        raise FlawsmithError(f"{file} is no CSV table: {error}; repair or remove it") from None
     for image in rows:
         if image not in folder.names:
             source.find("missing image", file, f"lists '{image}', which is not there")

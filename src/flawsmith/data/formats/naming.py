@@ -2,10 +2,12 @@
 
 import posixpath
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 LONGEST = 100
+MOST_BYTES = 200  # of 255 in most file systems; the suffix needs some
 
 # `datasets` 5.2 (data_files.py, SPLIT_KEYWORDS) takes a file called such for a split of its own and
 # then finds no metadata for it. Its separators are - . _ space and digits.
@@ -15,6 +17,10 @@ _SPLIT_WORD = re.compile(
     rf"(?={_EDGE}|$)",
     re.IGNORECASE,
 )
+
+
+# Windows opens a device instead of a file called such, whatever its suffix.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9])(?:\..*)?", re.IGNORECASE)
 
 
 class UniqueNames:
@@ -49,6 +55,8 @@ def _stem(file: str) -> str:
 
 
 def _clean(text: str) -> str:
-    words = _SPLIT_WORD.sub("", text)
+    words = _SPLIT_WORD.sub("", unicodedata.normalize("NFC", text))
     safe = re.sub(r"[^\w.\-]+", "_", words)
-    return re.sub(r"([-._])[-._]+", r"\1", safe).strip("-._")[-LONGEST:].strip("-._")
+    name = re.sub(r"([-._])[-._]+", r"\1", safe).strip("-._")[-LONGEST:]
+    name = name.encode()[-MOST_BYTES:].decode(errors="ignore").strip("-._")
+    return f"{name}_file" if _DEVICE.fullmatch(name) else name

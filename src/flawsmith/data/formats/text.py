@@ -4,6 +4,10 @@ import os
 
 CANDIDATES = ("utf-8-sig", "gb18030", "shift_jis", "euc_kr", "cp1252")
 
+# Unicode has pictures of the ASCII control characters; lines also end at the last two.
+_PICTURES = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
+_PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD) | dict.fromkeys((0x2028, 0x2029), 0x240A)
+
 
 def decode_text(data: bytes) -> str:
     """Return a text in UTF-8 (UTF-16 with its mark) or the likeliest other encoding.
@@ -30,8 +34,16 @@ def decode_text(data: bytes) -> str:
 
 
 def decode_name(name: str) -> str:
-    """Return a file name of the operating system without undecodable bytes in it."""
-    return decode_text(os.fsencode(name)) if _has_escapes(name) else name
+    """Return a file name of the operating system without undecodable bytes and control characters.
+
+    The latter would break lines of reports and command the terminal that shows them.
+    """
+    return printable(decode_text(os.fsencode(name)) if _has_escapes(name) else name)
+
+
+def printable(text: str) -> str:
+    """Return a text with a picture of each control character in its place: a new line is U+240A."""
+    return text.translate(_PICTURES)
 
 
 def _has_escapes(name: str) -> bool:
