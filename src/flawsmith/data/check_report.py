@@ -36,7 +36,11 @@ Kind = Literal[
     "tiny_regions",
     "out_of_focus",
     "badly_exposed",
+    "meaningless_class_name",
 ]
+
+Box = tuple[int, int, int, int]
+"""(x0, y0, x1, y1) in pixels, ends excluded."""
 
 INFORMATION: frozenset[Kind] = frozenset(
     {
@@ -50,6 +54,7 @@ INFORMATION: frozenset[Kind] = frozenset(
         "tiny_regions",
         "out_of_focus",
         "badly_exposed",
+        "meaningless_class_name",
     }
 )
 """Kinds that are worth knowing and call for no repair; all others are problems."""
@@ -68,7 +73,7 @@ class Finding(StrictModel):
     file: str
     message: str
     others: list[str] = []
-    box: tuple[int, int, int, int] | None = None
+    box: Box | None = None
 
     @property
     def is_problem(self) -> bool:
@@ -129,6 +134,7 @@ class CheckReport(StrictModel):
         imbalance_parts: the same for parts.
         sizes: images by "width x height".
         pixel_types: images by "8-bit grey" and the like.
+        compared: whether it is known which images look like one piece.
     """
 
     name: str
@@ -148,6 +154,7 @@ class CheckReport(StrictModel):
     imbalance_parts: float | None
     sizes: dict[str, int]
     pixel_types: dict[str, int]
+    compared: bool = True
     classes: list[ClassFigures]
     findings: list[Finding]
 

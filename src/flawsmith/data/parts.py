@@ -48,16 +48,22 @@ def dataset_views(dataset: DefectDataset, progress: Callable[[int], object] | No
         dataset: excluded images are compared too, for they keep the fold of their part.
         progress: see `find_views`.
     """
+    known = stored_views(dataset)
+    if known is not None:
+        return known
     real = [r for r in dataset.records if r.source == "real"]
-    files = _digest(real)
-    path = dataset.root / VIEWS_FILE
-    stored = _read(path)
-    if stored is not None and stored.files == files:
-        return stored.views
+    files, path = _digest(real), dataset.root / VIEWS_FILE
     images = [ViewImage(r.file_name, dataset.path(r.file_name)) for r in real]
     views = find_views(images, progress=progress)
     write_text(path, StoredViews(files=files, views=views).model_dump_json(indent=1) + "\n")
     return views
+
+
+def stored_views(dataset: DefectDataset) -> Views | None:
+    """Return what an earlier comparison found, or None if there was none of just these images."""
+    stored = _read(dataset.root / VIEWS_FILE)
+    files = _digest(record for record in dataset.records if record.source == "real")
+    return stored.views if stored is not None and stored.files == files else None
 
 
 def join_parts(records: Sequence[ImageRecord], groups: Sequence[Sequence[str]]) -> Grouping:

@@ -49,6 +49,7 @@ def summary(dataset: DefectDataset, tally: Tally, *, image_level: bool) -> Check
         imbalance_parts=_imbalance(figures.parts for figures in classes),
         sizes=dict(tally.sizes.most_common()),
         pixel_types=dict(tally.pixel_types.most_common()),
+        compared=tally.compared,
         classes=classes,
         findings=sorted(tally.findings, key=lambda finding: (finding.kind, finding.file)),
     )

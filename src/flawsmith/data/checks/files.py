@@ -15,8 +15,8 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.storage import PARTIAL
 
 
-def check_image(dataset: DefectDataset, record: ImageRecord, tally: Tally) -> None:
-    """Read an image and compare it with its line of the metadata."""
+def check_image(dataset: DefectDataset, record: ImageRecord, tally: Tally) -> ImageArray | None:
+    """Compare an image with its line of the metadata; return its pixels if they have its size."""
     name = record.file_name
     try:
         path = dataset.path(name)
@@ -24,13 +24,14 @@ def check_image(dataset: DefectDataset, record: ImageRecord, tally: Tally) -> No
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (FlawsmithError, OSError) as error:
         tally.report("unreadable_image", name, _relative(str(error), dataset.root))
-        return
+        return None
     height, width = pixels.shape[:2]
     tally.sizes[f"{width} x {height}"] += 1
     tally.pixel_types[_pixel_type(pixels)] += 1
     if digest != record.sha256:
         tally.report("changed_file", name, "not the file that was imported (its sha256 differs)")
-    if (height, width) != (record.height, record.width):
+    fits = (height, width) == (record.height, record.width)
+    if not fits:
         tally.report(
             "image_size",
             name,
@@ -39,12 +40,13 @@ def check_image(dataset: DefectDataset, record: ImageRecord, tally: Tally) -> No
     bits, expected = 8 * pixels.itemsize, dataset.schema.bit_depth
     if (bits == 8) != (expected == 8):
         tally.report("bit_depth", name, f"has {bits} bits a pixel, the schema says {expected}")
+    return pixels if fits else None
 
 
 def check_masks(
     dataset: DefectDataset, record: ImageRecord, tally: Tally, *, image_level: bool
-) -> None:
-    """Read the masks of an image and compare them with its labels."""
+) -> LabelArray | None:
+    """Compare the masks of an image with its labels; return that of the defects if it counts."""
     schema = dataset.schema
     if record.background_file_name:
         _read_mask(dataset, record, record.background_file_name, schema.num_backgrounds - 1, tally)
@@ -57,15 +59,18 @@ def check_masks(
         if record.labels and used and not image_level:
             message = f"labelled {', '.join(record.labels)}, but it has no mask"
             tally.report("empty_mask", record.file_name, message)
-        return
+        return None
     mask = _read_mask(dataset, record, record.mask_file_name, schema.num_defects, tally)
     if mask is None or not used:
-        return
+        return None
     present = [defect for defect in schema.defects if (mask == defect.id).any()]
     _compare_labels(record, [defect.name for defect in present], mask, tally, schema)
     for defect in present:
         inside = (mask == defect.id).astype(np.uint8)
-        tally.regions[defect.id].add(record.file_name, inside)
+        for area, box in tally.regions[defect.id].add(record.file_name, inside):
+            crumbs = tally.crumbs.setdefault(record.file_name, [])
+            crumbs.append((defect.name, area, box))
+    return mask
 
 
 def _read_mask(
@@ -150,6 +155,7 @@ def check_duplicates(dataset: DefectDataset, tally: Tally) -> None:
                 record.file_name,
                 f"the same file as {other.file_name}, yet parts {record.part} and {other.part}; "
                 "give both one part, or one of them trains and the other tests",
+                others=[other.file_name],
             )
 
 

@@ -20,6 +20,7 @@ def check_whole(dataset: DefectDataset, tally: Tally) -> None:
                 good[0].file_name,
                 f"part {part}: {len(good)} of {len(real)} views show no defect, but "
                 f"{shown.file_name} shows {', '.join(shown.labels)}",
+                others=[record.file_name for record in real if record is not good[0]],
             )
     labelled = {name for record in used for name in record.labels}
     for name in dataset.schema.defect_names:
