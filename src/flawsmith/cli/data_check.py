@@ -1,6 +1,7 @@
 """``flawsmith data check``: what is in a data set and what is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawsmith.cli.console import console, progress
+from flawsmith.data.check_page import PAGE_FILE, build_check_page
 from flawsmith.data.check_report import (
     SMALL_REGION_PX,
     CheckReport,
@@ -18,6 +20,8 @@ from flawsmith.data.check_report import (
 )
 from flawsmith.data.checks import check
 from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.gallery import CHECK_FILE
+from flawsmith.errors import FlawsmithError
 from flawsmith.storage import write_text
 
 SHOWN_FINDINGS = 5
@@ -31,8 +35,16 @@ def register(data: typer.Typer) -> None:
     def command(
         folder: Annotated[Path, typer.Argument(metavar="DATA", help="the defect data set")],
         json: Annotated[
-            Path | None, typer.Option("--json", metavar="FILE", help="write the report as JSON too")
+            Path | None,
+            typer.Option("--json", metavar="FILE", help="the report; by default DATA/check.json"),
         ] = None,
+        html: Annotated[
+            Path | None,
+            typer.Option("--html", metavar="FILE", help="the page; by default DATA/check.html"),
+        ] = None,
+        page: Annotated[
+            bool, typer.Option("--page/--no-page", help="make a page with pictures of the findings")
+        ] = True,
         strict: Annotated[
             bool, typer.Option("--strict", help="end with status 1 if something needs a repair")
         ] = False,
@@ -42,11 +54,35 @@ def register(data: typer.Typer) -> None:
         with progress("Checking", len(dataset)) as advance:
             report = check(dataset, advance)
         show(report)
-        if json is not None:
-            write_text(json, report.model_dump_json(indent=2) + "\n")
-            console.print(f"Report written to {escape(str(json))}")
+        kept = _keep("Report", json, folder / CHECK_FILE, partial(_write_json, report))
+        if page and (kept or html):
+            _keep("Page", html, folder / PAGE_FILE, partial(_write_page, dataset, report))
         if strict and report.problems:
             raise typer.Exit(1)
+
+
+def _keep(what: str, given: Path | None, usual: Path, write: Callable[[Path], object]) -> bool:
+    """Write a file and say where; only where the user chose the place is a failure an error."""
+    path = given or usual
+    try:
+        write(path)
+    except (FlawsmithError, OSError, ModuleNotFoundError) as error:
+        if given is not None:
+            raise
+        console.print(f"{what} not written: {escape(str(error))}", style="yellow")
+        console.print("Choose other places with --json FILE and --html FILE.", style="dim")
+        return False
+    console.print(f"{what} written to {escape(str(path))}")
+    return True
+
+
+def _write_json(report: CheckReport, path: Path) -> None:
+    write_text(path, report.model_dump_json(indent=2) + "\n")
+
+
+def _write_page(dataset: DefectDataset, report: CheckReport, path: Path) -> None:
+    with progress("Drawing", None, unit="pictures") as advance:
+        build_check_page(dataset, report, path, advance)
 
 
 def show(report: CheckReport) -> None:

@@ -39,8 +39,7 @@ def register(data: typer.Typer) -> None:
         console.print(f"{len(dataset):,} images: {escape(str(page))}")
         if not (folder / CHECK_FILE).is_file():
             console.print(
-                "To filter by findings, run first: "
-                + escape(f"flawsmith data check {folder} --json {folder / CHECK_FILE}"),
+                "To filter by findings, run first: " + escape(f"flawsmith data check {folder}"),
                 style="dim",
             )
         if show and not webbrowser.open(page.resolve().as_uri()):

@@ -20,7 +20,7 @@ def test_command_writes_the_page_and_says_where(pouch: DefectDataset, tmp_path: 
     assert done.exit_code == 0, done.output
     assert str(pouch.root / ".gallery" / "index.html") in done.output
     assert "45 images" in done.output
-    assert "--json" in done.output
+    assert f"flawsmith data check {pouch.root}\n" in done.output
     out = tmp_path / "page"
     assert runner.invoke(app, ["show", str(pouch.root), "--out", str(out)]).exit_code == 0
     assert (out / "index.html").is_file()

@@ -33,7 +33,9 @@ SMALL_BOX_PX = 60
 
 ZOOM_MARGIN = 3.0
 SMALLEST_WINDOW_PX = 48
-FRAME_GAP = 3
+FRAME_GAP = 9
+"""Pixels of the picture between a box and its frame, so that a ring round it is seen."""
+
 UNKNOWN_VALUE = (255, 64, 200)
 """Colour of mask values that no class has."""
 

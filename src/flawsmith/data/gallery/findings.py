@@ -32,7 +32,7 @@ def read_findings(root: Path) -> dict[str, list[tuple[str, str]]]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FlawsmithError(
             f"{path} is no report of a check ({type(error).__name__}: {error}); remove it, or "
-            f"write it again: flawsmith data check {root} --json {path}"
+            f"write it again: flawsmith data check {root}"
         ) from None
     return found
 
