@@ -77,27 +77,28 @@ def _names(batch: Batch) -> list[str]:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What to synthesise: one label map an image, and a real background where a system uses one.
+    """What to synthesise: one label map an image, and what real a system builds it from.
 
     Attributes:
         defects: N x H x W int64, 0 to the number of defects, no ignore.
         backgrounds: N x H x W int64.
-        background_images: N x C x H x W in [-1, 1], or None.
+        background_images: N x C x H x W in [-1, 1], real surface without defect, or None.
+        exemplars: N x C x H x W in [-1, 1], the real defect of the drawn mask in its place, under
+            the very map that varied the mask, or None.
+        exemplar_known: N x H x W bool, where the exemplar has pixels: the mask and a margin.
     """
 
     defects: Tensor
     backgrounds: Tensor
     background_images: Tensor | None = None
+    exemplars: Tensor | None = None
+    exemplar_known: Tensor | None = None
 
     def to(self, device: torch.device) -> Self:
         """Return the request on ``device``."""
-        images = self.background_images
-        return replace(
-            self,
-            defects=self.defects.to(device),
-            backgrounds=self.backgrounds.to(device),
-            background_images=None if images is None else images.to(device),
-        )
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {name: value.to(device) for name, value in given.items() if value is not None}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -155,11 +156,13 @@ class System(ABC):
     Attributes:
         config_class: its configuration, a `RunConfig` with the system's own tables.
         size_multiple: height and width must be multiples of it.
+        needs: of "background_images" and "exemplars" those that its requests must carry.
         engine: turns losses into updates; the loop replaces the default.
     """
 
     config_class: ClassVar[type[RunConfig]]
     size_multiple: ClassVar[int]
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         self.engine = Engine()
