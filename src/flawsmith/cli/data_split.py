@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawsmith.cli.console import console, progress
-from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord, metadata_text
 from flawsmith.data.folds import (
     TEST_FOLD,
     claims,
@@ -18,6 +18,7 @@ from flawsmith.data.folds import (
     split_folds,
     split_holdout,
 )
+from flawsmith.data.history import changing
 from flawsmith.data.parts import VIEWS_FILE, dataset_views, join_parts, leaks, need_comparison
 from flawsmith.data.views import STEPS_AN_IMAGE
 from flawsmith.errors import FlawsmithError
@@ -56,7 +57,7 @@ def register(data: typer.Typer) -> None:
         if compare and csv is None and need_comparison(dataset):
             dataset = _join_views(dataset, draw)
         split = dataset.with_records(draw(dataset))
-        split.save_records()
+        _save(split, _arguments(csv, test, folds, seed, compare=compare, again=again))
         show(split, test_fold=None if test is None else TEST_FOLD)
 
 
@@ -69,6 +70,29 @@ def _drawing(csv: Path | None, test: float | None, folds: int, seed: int) -> Dra
     if test is not None:
         return lambda dataset: split_holdout(dataset, test, seed)
     return lambda dataset: split_folds(dataset, folds, seed)
+
+
+def _arguments(
+    csv: Path | None,
+    test: float | None,
+    folds: int | None,
+    seed: int,
+    *,
+    compare: bool,
+    again: bool,
+) -> list[str]:
+    given = (("--csv", csv), ("--test", test), ("--folds", folds), ("--seed", seed or None))
+    result = [text for option, v in given if v is not None for text in (option, str(v))]
+    return result + ["--no-compare"] * (not compare) + ["--again"] * again
+
+
+def _save(split: DefectDataset, arguments: list[str]) -> None:
+    """Freeze the folds; 'data undo' takes them back."""
+    with changing(split.root, "split", arguments) as changes:
+        changes.write(METADATA_FILE, metadata_text(split.records).encode())
+        folds = {record.fold for record in split if record.fold is not None}
+        parts = {record.part for record in split if record.source == "real"}
+        changes.summary.append(f"{len(folds)} folds of {len(parts)} parts")
 
 
 def _join_views(dataset: DefectDataset, draw: Draw) -> DefectDataset:

@@ -5,6 +5,7 @@ An operation is either wholly done or not at all, whatever stops the process: se
 
 from flawsmith.data.history.log import (
     HISTORY_FOLDER,
+    UNDO,
     FileChange,
     Operation,
     kept_bytes,
@@ -17,6 +18,7 @@ from flawsmith.data.history.undo import prune, undo
 
 __all__ = [
     "HISTORY_FOLDER",
+    "UNDO",
     "Changes",
     "FileChange",
     "Operation",

@@ -61,7 +61,7 @@ def _target(root: Path, *, redo: bool) -> Operation:
         return history[-1]
     stack = undoable(history)
     if not stack:
-        raise FlawsmithError(f"{root} has nothing to undo; its history: data history {root}")
+        raise FlawsmithError(f"{root} has nothing to undo; see: flawsmith data history {root}")
     return stack[-1]
 
 
