@@ -40,7 +40,7 @@ class IndexPng(Format):
         images, masks = split_images_and_masks(folder)
         known = by_place_and_stem(masks)
         counts = _count_values(folder, masks)
-        binary = _is_binary(counts)
+        binary = is_binary(counts)
         names = {1: "defect"} if binary else _class_names(folder, counts)
         source = Source([names[value] for value in sorted(names)])
         if binary and masks:
@@ -98,7 +98,12 @@ def _count_values(
     return counts
 
 
-def _is_binary(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+def is_binary(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+    """Tell from how often each value occurs whether the masks have one class.
+
+    Raises:
+        FlawsmithError: if they are grey images.
+    """
     values = np.flatnonzero(counts).tolist()
     if set(values) <= {0, IGNORE}:
         return True
@@ -116,19 +121,23 @@ def _class_names(
     folder: SourceFolder, counts: np.ndarray[tuple[int], np.dtype[np.int64]]
 ) -> dict[int, str]:
     """Return the name of each value that occurs; those of ``classes.txt`` where there is one."""
-    listed: dict[int, str] = {}
+    listed = listed_names(folder)
+    values = [value for value in np.flatnonzero(counts).tolist() if value not in (0, IGNORE)]
+    if not listed and values == [1]:
+        return {1: "defect"}
+    return {value: listed.get(value, f"class_{value}") for value in values}
+
+
+def listed_names(folder: SourceFolder) -> dict[int, str]:
+    """Return the names in ``classes.txt``, from 1 on, or from 0 if the first means no defect."""
     for file in folder.files:
         if file.rsplit("/", 1)[-1].casefold() in CLASS_FILES:
             lines = folder.path(file).read_text(encoding="utf-8", errors="replace").splitlines()
             names = [re.sub(r"^\s*\d+\s*[:,;\s]\s*", "", line).strip() for line in lines]
             names = [name for name in names if name and not name.startswith("#")]
             first = 0 if names and _is_background(names[0]) else 1
-            listed = dict(enumerate(names, start=first))
-            break
-    values = [value for value in np.flatnonzero(counts).tolist() if value not in (0, IGNORE)]
-    if not listed and values == [1]:
-        return {1: "defect"}
-    return {value: listed.get(value, f"class_{value}") for value in values}
+            return dict(enumerate(names, start=first))
+    return {}
 
 
 def _is_background(name: str) -> bool:
