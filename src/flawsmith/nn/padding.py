@@ -20,9 +20,15 @@ class Conv2dSame(nn.Conv2d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        bias: bool = True,
+        groups: int = 1,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, bias=bias)
+        super().__init__(in_channels, out_channels, kernel, stride, groups=groups, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the convolved map."""
@@ -30,9 +36,10 @@ class Conv2dSame(nn.Conv2d):
         top, bottom = same_padding(input.shape[-2], kernel, stride)
         left, right = same_padding(input.shape[-1], kernel, stride)
         if (top, left) == (bottom, right):  # the convolution pads by itself, without a copy
-            return F.conv2d(input, self.weight, self.bias, self.stride, (top, left))
+            padding = (top, left)
+            return F.conv2d(input, self.weight, self.bias, self.stride, padding, 1, self.groups)
         padded = F.pad(input, (left, right, top, bottom))
-        return F.conv2d(padded, self.weight, self.bias, self.stride)
+        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 class ConvTranspose2dSame(nn.ConvTranspose2d):
