@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: one XML file with the shapes of all images.
+"""CVAT for images 1.1 and for video 1.1: one XML file with the shapes of all images.
 
 https://docs.cvat.ai/docs/manual/advanced/xml_format/
 """
@@ -21,6 +21,7 @@ from flawsmith.data.formats.base import (
     named_image,
 )
 from flawsmith.data.formats.canvas import Canvas, is_class
+from flawsmith.data.formats.cvat_video import is_video, read_frames
 from flawsmith.data.formats.folder import SourceFolder, is_good_name
 from flawsmith.data.images import BoolArray
 from flawsmith.errors import FlawsmithError
@@ -34,10 +35,11 @@ class Cvat(Format):
     """Shapes cover those with a smaller ``z_order``, and earlier ones.
 
     Boxes are weak labels; points, tags and shapes of other kinds label the whole image. A tag such
-    as "good" is no defect. Listed images without labels are good.
+    as "good" is no defect. Listed images without labels are good. All frames of a video are one
+    part.
     """
 
-    summary: ClassVar[str] = "CVAT for images 1.1: annotations.xml and its images"
+    summary: ClassVar[str] = "CVAT for images 1.1 or video 1.1: annotations.xml and its images"
 
     def detect(self, folder: SourceFolder) -> Match | None:
         """Recognise XML files with annotations and the images that they are for."""
@@ -54,11 +56,17 @@ class Cvat(Format):
         """Read every XML file once; shapes are drawn when their image is imported."""
         source = Source([])
         entries: dict[str, list[Element]] = {}
+        parts: dict[str, str] = {}
         for file in folder.with_suffix(".xml"):
             try:
                 root = folder.read_xml(file)
             except FlawsmithError as error:
                 source.find("unreadable labels", file, str(error))
+                continue
+            if is_video(root):
+                for frame in read_frames(folder, file, root, source):
+                    entries.setdefault(frame.image, []).append(frame.entry)
+                    parts[frame.image] = frame.part
                 continue
             if not _is_cvat(root):
                 source.find("no label file", file, "it has no CVAT annotations; skipped")
@@ -74,7 +82,8 @@ class Cvat(Format):
         source.classes = sorted(name for name in names if is_class(name))
         for image in folder.images:
             if image in entries:
-                source.images.append(SourceImage(image, partial(_paint, entries[image])))
+                paint = partial(_paint, entries[image])
+                source.images.append(SourceImage(image, paint, part=parts.get(image)))
             else:
                 source.unlabelled(image, "no CVAT file lists it")
         bare = sum(not any(len(entry) for entry in found) for found in entries.values())
@@ -84,8 +93,7 @@ class Cvat(Format):
 
 
 def _is_cvat(root: Element) -> bool:
-    """Tell whether it is "for images"; that "for video" has tracks instead."""
-    return root.tag == "annotations" and root.find("image[@name]") is not None
+    return is_video(root) or (root.tag == "annotations" and root.find("image[@name]") is not None)
 
 
 def _name(item: Element) -> str:
