@@ -103,6 +103,10 @@ KIND_TEXTS: dict[Kind, KindText] = {
         "Classes without an image",
         "No image in use shows them, so they can be neither learned nor tested.",
     ),
+    "meaningless_class_name": KindText(
+        "Class names that say nothing",
+        "A number or a word such as 'defect' tells nobody what was labelled: rename the class.",
+    ),
     "several_sizes": KindText(
         "Images of several sizes",
         "This is fine; training cuts tiles of one size.",
@@ -122,7 +126,8 @@ KIND_TEXTS: dict[Kind, KindText] = {
     ),
     "suggested_part": KindText(
         "Images that may show one part",
-        "They look alike: if they are one piece, give them one part before 'data split'.",
+        "They look alike: 'data split' gives them one part, so that one cannot train while the "
+        "other tests; look whether they are one piece.",
     ),
     "tiny_regions": KindText(
         "Very small labelled regions",

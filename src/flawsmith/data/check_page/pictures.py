@@ -10,7 +10,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 
-from flawsmith.data.check_report import Finding
+from flawsmith.data.check_report import Box, Finding
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import ImageArray, LabelArray, read_image, read_index_mask
 from flawsmith.data.schema import Schema
@@ -39,7 +39,7 @@ FRAME_GAP = 9
 UNKNOWN_VALUE = (255, 64, 200)
 """Colour of mask values that no class has."""
 
-Box = tuple[int, int, int, int]
+MASK_FOLDERS = ("masks/", "backgrounds/")
 _READ_ERRORS = (FlawsmithError, OSError, ValueError, cv2.error, MemoryError)
 
 
@@ -90,7 +90,8 @@ class PictureSource:
         others = finding.others[:OTHERS_SHOWN]
         pictures = self._main(finding.file, finding.box)
         for other in others:
-            pictures += self._main(other, None)[:1]
+            is_mask = other.startswith(MASK_FOLDERS)
+            pictures += [self._mask(other)] if is_mask else self._main(other, None)[:1]
         return Card(
             file=finding.file,
             href=self.link(finding.file),
@@ -130,7 +131,7 @@ class PictureSource:
         if name in self._masks:
             record = self._masks[name]
             return [*self._image(record.file_name, record, box), self._mask(name)]
-        if name.startswith(("masks/", "backgrounds/")):
+        if name.startswith(MASK_FOLDERS):
             return [self._mask(name)]
         return self._image(name, self._images.get(name), box)
 
@@ -220,7 +221,7 @@ def painted(mask: LabelArray, schema: Schema) -> Pixels:
 
 def framed(shown: Pixels, box: Box, scale: float) -> Pixels:
     """Return a picture with a white frame round a box given in pixels of the image."""
-    result = np.ascontiguousarray(shown)
+    result = shown.copy()
     height, width = shown.shape[:2]
     left = max(1, int(box[0] * scale) - FRAME_GAP)
     top = max(1, int(box[1] * scale) - FRAME_GAP)
