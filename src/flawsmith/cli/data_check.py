@@ -21,6 +21,8 @@ from flawsmith.data.check_report import (
 from flawsmith.data.checks import check
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.gallery import CHECK_FILE
+from flawsmith.data.parts import dataset_views
+from flawsmith.data.views import STEPS_AN_IMAGE
 from flawsmith.errors import FlawsmithError
 from flawsmith.storage import write_text
 
@@ -45,12 +47,18 @@ def register(data: typer.Typer) -> None:
         page: Annotated[
             bool, typer.Option("--page/--no-page", help="make a page with pictures of the findings")
         ] = True,
+        compare: Annotated[
+            bool,
+            typer.Option("--compare", help="find images of one piece in several parts; slower"),
+        ] = False,
         strict: Annotated[
             bool, typer.Option("--strict", help="end with status 1 if something needs a repair")
         ] = False,
     ) -> None:
         """Count images, parts and defects, and find missing, damaged and contradicting files."""
         dataset = DefectDataset.open(folder)
+        if compare:
+            _compare(dataset)
         with progress("Checking", len(dataset)) as advance:
             report = check(dataset, advance)
         show(report)
@@ -59,6 +67,13 @@ def register(data: typer.Typer) -> None:
             _keep("Page", html, folder / PAGE_FILE, partial(_write_page, dataset, report))
         if strict and report.problems:
             raise typer.Exit(1)
+
+
+def _compare(dataset: DefectDataset) -> None:
+    """Compare all images once; the check uses what is kept of it."""
+    images = sum(record.source == "real" for record in dataset)
+    with progress("Comparing", STEPS_AN_IMAGE * images, unit="steps") as advance:
+        dataset_views(dataset, advance)
 
 
 def _keep(what: str, given: Path | None, usual: Path, write: Callable[[Path], object]) -> bool:
@@ -98,6 +113,11 @@ def show(report: CheckReport) -> None:
             console.print(line, style="dim")
     _show_smallest(report.classes)
     _show_findings(report.findings)
+    if not report.compared:
+        console.print(
+            "Not compared: whether images of several parts show one piece. Add --compare.",
+            style="dim",
+        )
 
 
 def _overview(report: CheckReport) -> Table:

@@ -52,7 +52,7 @@ def check(dataset: DefectDataset, progress: Callable[[], object] | None = None) 
             if pixels is not None and record.excluded is None and record.source == "real":
                 _measure(record, pixels, mask, dataset.schema, tally)
                 if part is not None and mask is not None:
-                    part.add(record, pixels, mask)
+                    part.add(record, pixels, mask, dataset.schema.num_defects)
             if progress is not None:
                 progress()
         differing = part.compare(dataset.schema) if part is not None else None

@@ -18,6 +18,7 @@ from flawsmith.data.dataset import ImageRecord
 from flawsmith.data.images import ImageArray, LabelArray
 from flawsmith.data.schema import IGNORE, Schema
 
+Complexes = NDArray[np.complex64]
 Floats = NDArray[np.float32]
 
 REACH = 24
@@ -29,7 +30,7 @@ LEAST_SHIFT = 4.0
 _SMOOTHED = 1.5
 _NEIGHBOURHOOD = 31
 _STRONGEST = 3.0  # times the local mean; one glint must not outweigh a rim
-_POINTS, _LEAST_POINTS = 500, 20
+_POINTS, _LEAST_POINTS = 200, 20
 _INSIDE = 0.7  # share of the contour that a shift must leave in the image
 _LARGEST = 1 << 24
 # Calibrated with benchmarks/check_findings.py, like the three below.
@@ -121,22 +122,25 @@ def profile(
         inside: H x W of 0 and 1.
         ignored: where the contour does not count.
     """
-    across, down = _gradients(pixels)
+    steps = _gradients(pixels)
     x, y, normals = _contour(inside, ignored)
     if len(x) < _LEAST_POINTS:
         return None
     height, width = inside.shape
+    # With a rim of zeros every shift is one offset of the flat index.
+    padded = np.pad(steps, REACH)
+    places = (y + REACH) * padded.shape[1] + x + REACH
+    offsets = SHIFTS[:, 1] * padded.shape[1] + SHIFTS[:, 0]
+    sums = np.abs((padded.ravel()[offsets[:, None] + places] @ normals.conj()).real)
     columns, rows = x + SHIFTS[:, :1], y + SHIFTS[:, 1:]
-    valid = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    places = np.where(valid, rows * width + columns, 0)
-    steps = across.ravel()[places] * normals[0] + down.ravel()[places] * normals[1]
-    counts = valid.sum(1)
-    means = np.abs((steps * valid).sum(1)) / np.maximum(counts, 1)
+    counts = ((columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)).sum(1)
+    means = sums / np.maximum(counts, 1)
     values: Floats = np.where(counts >= _INSIDE * len(x), means, -1.0).astype(np.float32)
     return values
 
 
-def _gradients(pixels: ImageArray) -> tuple[Floats, Floats]:
+def _gradients(pixels: ImageArray) -> Complexes:
+    """Return x + iy of the gradient over its local mean, H x W."""
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _SMOOTHED)
     across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
@@ -146,13 +150,15 @@ def _gradients(pixels: ImageArray) -> tuple[Floats, Floats]:
     # A quarter of the mean: where nothing is, noise must not be blown up.
     local += np.float32(0.25 * size.mean() + 1e-3)
     factor = 1 / np.maximum(local, size / np.float32(_STRONGEST))
-    return across * factor, down * factor
+    steps: Complexes = np.empty(grey.shape, np.complex64)
+    steps.real, steps.imag = across * factor, down * factor
+    return steps
 
 
 def _contour(
     inside: LabelArray, ignored: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Return x, y and the 2 x N unit normals of points on the contour, the image's rim left out."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Complexes]:
+    """Return x, y and the unit normals of points on the contour, the image's rim left out."""
     edge = inside.astype(bool) & ~cv2.erode(inside, np.ones((3, 3), np.uint8)).astype(bool)
     if ignored is not None and ignored.any():
         edge &= ~cv2.dilate(ignored.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
@@ -163,9 +169,9 @@ def _contour(
         chosen = np.linspace(0, len(y) - 1, _POINTS).astype(np.int64)
         y, x = y[chosen], x[chosen]
     soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), _SMOOTHED)
-    sides = [cv2.Sobel(soft, cv2.CV_32F, *order)[y, x] for order in ((1, 0), (0, 1))]
-    normals = np.stack(sides)
-    normals /= np.maximum(np.linalg.norm(normals, axis=0), 1e-6)
+    across, down = (cv2.Sobel(soft, cv2.CV_32F, *order)[y, x] for order in ((1, 0), (0, 1)))
+    normals: Complexes = (across + 1j * down).astype(np.complex64)
+    normals /= np.maximum(np.abs(normals), 1e-6)
     return x, y, normals
 
 
@@ -228,9 +234,9 @@ def _consistent(supports: Iterable[Support]) -> Finding | None:
 
 def _direction(shift: NDArray[np.int64]) -> str:
     x, y = int(shift[0]), int(shift[1])
-    words = []
+    words: list[str] = []
     if x:
         words.append(f"{abs(x)} px {'right' if x > 0 else 'left'}")
     if y:
         words.append(f"{abs(y)} px {'down' if y > 0 else 'up'}")
-    return " and ".join(words)
+    return "about " + " and ".join(words)

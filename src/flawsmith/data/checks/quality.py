@@ -19,7 +19,7 @@ LEAST_IMAGES = 20
 _SPOTS, _SPOT = 8, 256
 _WHOLE = 1 << 22
 _LEAST_SIDE = 24
-_RIM = 6  # pixels that the filters below mirror
+_LITTLE = 1e-4  # of a squared grey level
 # Calibrated with benchmarks/check_findings.py.
 _BLURRED_Z, _BLURRED_LOG = 4.5, 0.5
 _CLIPPED_SHARE, _CLIPPED_SPREADS = 0.1, 5.0
@@ -31,7 +31,7 @@ class Quality:
 
     Attributes:
         sharpness: natural logarithm of the share that the finest details (under 3 px) have in the
-            local contrast (under 11 px); None for a tiny image.
+            local contrast (under 9 px); None for a tiny image.
         white: share of values at the white level or above.
         black: share of values at the black level or below.
     """
@@ -59,19 +59,19 @@ def measure(file: str, view: str, pixels: ImageArray, schema: Schema) -> Quality
 def _sharpness(pixels: ImageArray) -> float | None:
     if min(pixels.shape[:2]) < _LEAST_SIDE:
         return None
-    fine, coarse, count = 0.0, 0.0, 0
+    fine, coarse = 0.0, 0.0
     for spot in _spots(pixels):
         grey = spot if spot.ndim == 2 else cv2.cvtColor(spot, cv2.COLOR_RGB2GRAY)
         values = grey.astype(np.float32)
+        rim = slice(1, -1)
         smooth = cv2.blur(values, (3, 3))
-        wide = cv2.blur(smooth, (9, 9))
-        inner = (slice(_RIM, -_RIM), slice(_RIM, -_RIM))
-        fine += cv2.norm(values[inner], smooth[inner], cv2.NORM_L2SQR)
-        coarse += cv2.norm(smooth[inner], wide[inner], cv2.NORM_L2SQR)
-        count += values[inner].size
+        fine += cv2.norm(values[rim, rim], smooth[rim, rim], cv2.NORM_L2SQR) / values.size
+        side = (values.shape[1] // 3, values.shape[0] // 3)
+        small = cv2.resize(values, side, interpolation=cv2.INTER_AREA)
+        smooth = cv2.blur(small, (3, 3))
+        coarse += cv2.norm(small[rim, rim], smooth[rim, rim], cv2.NORM_L2SQR) / small.size
     # The small amount makes a flat image count as sharp: it has nothing to be sharp about.
-    little = 1e-4 * count
-    return float(np.log((fine + little) / (fine + coarse + little)))
+    return float(np.log((fine + _LITTLE) / (fine + coarse + _LITTLE)))
 
 
 def _spots(pixels: ImageArray) -> Iterator[ImageArray]:

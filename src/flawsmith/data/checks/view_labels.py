@@ -73,23 +73,27 @@ class PartViews:
         side = max(max(r.height, r.width) for r in labelled)
         return cls(reduction=-(-side // _SIDE))
 
-    def add(self, record: ImageRecord, pixels: ImageArray, mask: LabelArray) -> None:
+    def add(self, record: ImageRecord, pixels: ImageArray, mask: LabelArray, classes: int) -> None:
         """Keep a small copy of a view."""
         size = (record.width // self.reduction, record.height // self.reduction)
         if len(self.views) >= MOST_VIEWS or min(size) < _LEAST_SIDE:
             return
-        counts = np.bincount(mask.ravel(), minlength=256)
-        present = [int(k) for k in np.nonzero(counts[1:255])[0] + 1]
+        small = np.zeros((size[1], size[0]), np.uint8)
+        areas: dict[int, int] = {}
         boxes: dict[int, Box] = {}
-        for defect in present:
-            x, y, width, height = cv2.boundingRect((mask == defect).astype(np.uint8))
-            boxes[defect] = (x, y, x + width, y + height)
+        for defect in range(1, classes + 1):
+            inside = (mask == defect).astype(np.uint8)
+            x, y, width, height = cv2.boundingRect(inside)
+            if width:
+                areas[defect] = cv2.countNonZero(inside)
+                boxes[defect] = (x, y, x + width, y + height)
+                small[_touched(inside, self.reduction, size)] = defect
         self.views.append(
             _View(
                 record=record,
                 texture=_texture(pixels, size),
-                mask=_shrink(mask, present, self.reduction, size),
-                areas={defect: int(counts[defect]) for defect in present},
+                mask=small,
+                areas=areas,
                 boxes=boxes,
             )
         )
@@ -148,18 +152,12 @@ def _texture(pixels: ImageArray, size: tuple[int, int]) -> Floats:
     return texture / np.float32(texture.std() + 1e-6)
 
 
-def _shrink(
-    mask: LabelArray, present: Sequence[int], reduction: int, size: tuple[int, int]
-) -> LabelArray:
-    """Return the mask at the small size; a pixel that a class touches is its."""
+def _touched(inside: LabelArray, reduction: int, size: tuple[int, int]) -> BoolArray:
+    """Return where a pixel of the small copy has one of a region."""
     width, height = size
-    cut = mask[: height * reduction, : width * reduction]
-    small = np.zeros((height, width), np.uint8)
-    for defect in present:
-        inside = cut == defect
-        touched = inside.reshape(height, reduction, width, reduction).any(axis=(1, 3))
-        small[touched] = defect
-    return small
+    cut = inside[: height * reduction, : width * reduction].astype(np.float32)
+    touched: BoolArray = cv2.resize(cut, size, interpolation=cv2.INTER_AREA) > 0
+    return touched
 
 
 def register(first: Floats, second: Floats) -> tuple[float, tuple[int, int]]:
