@@ -2,8 +2,9 @@
 
 Every labelled image is measured as it is and with its mask moved by 6, 10 and 20 px in a random
 direction (what leaves the image is cut off); a moved mask is judged as the only one among the
-sound ones of its set. Classes whose own masks mostly run along no edge are never judged. Every image in use is blurred (Gaussian, sigma 3 px),
-brightened 2.5 times and darkened by 100 of 255 levels, and judged as the only one in its set.
+sound ones of its set. Classes whose own masks mostly run along no edge are never judged. Every
+image in use is blurred (Gaussian, sigma 3 px), brightened 2.5 times and darkened by 100 of 255
+levels; up to about 220 of each, evenly drawn, are judged as the only one in their set.
 
     python benchmarks/check_findings.py DATA...
 """
