@@ -9,7 +9,7 @@ background.
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, Self, TypeVar
 
 import cv2
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import LabelArray
+from flawsmith.data.mask_bank.appearance import DRAWN_MARGIN, Exemplar
 from flawsmith.data.mask_bank.instances import MaskInstance, find_instances, measure_habit
 from flawsmith.data.mask_bank.layouts import Layout
 from flawsmith.data.mask_bank.placement import place, place_cut
-from flawsmith.data.mask_bank.shapes import Mask, Piece, vary_mask
+from flawsmith.data.mask_bank.shapes import Piece, Variant, Variation, vary
+from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 
@@ -33,10 +35,16 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class DrawnLabelMap:
-    """A label map made of real masks, and the file names of the images they come from."""
+    """A label map made of real masks.
+
+    Attributes:
+        parents: file names of the images that masks and layout come from.
+        exemplar: the real defects of these masks in their places, if the bank keeps pictures.
+    """
 
     label_map: LabelMap
     parents: tuple[str, ...]
+    exemplar: Exemplar | None = None
 
 
 @dataclass
@@ -76,6 +84,7 @@ class MaskBank:
         self.classes = sorted(self.instances)
         self._weights = {c: _weights(self.instances[c]) for c in self.classes}
         self._fitting: dict[frozenset[int], list[int]] = {}
+        self.shows_pictures = any(i.appearance is not None for i in instances)
         self.habits = {c: measure_habit(self.instances[c], self.layouts) for c in self.classes}
 
     @classmethod
@@ -86,6 +95,7 @@ class MaskBank:
         *,
         max_bytes: int = MAX_BYTES,
         seed: int = 0,
+        appearance: bool = False,
     ) -> Self:
         """Collect the masks and layouts of real images, one image in memory at a time.
 
@@ -95,6 +105,7 @@ class MaskBank:
             max_bytes: limit for the masks, shared evenly by the classes, and for the layouts; of
                 what is beyond it a random sample is kept.
             seed: draws the sample and the places of the layouts.
+            appearance: whether to keep the picture of each defect, within the same limit.
         """
         rng = np.random.default_rng(seed)
         share = max_bytes // max(1, dataset.schema.num_defects)
@@ -108,8 +119,10 @@ class MaskBank:
             label_map = dataset.label_map(record)
             layout = Layout.of(label_map.backgrounds, rng, record.file_name)
             layouts.add(layout, layout.size_bytes)
-            for instance in find_instances(label_map, record):
-                masks[instance.class_id].add(instance, instance.mask.nbytes + 512)
+            shown = appearance and record.mask_file_name is not None
+            image = dataset.image(record) if shown else None
+            for instance in find_instances(label_map, record, image):
+                masks[instance.class_id].add(instance, instance.size_bytes)
         kept = [instance for reservoir in masks.values() for instance in reservoir.items()]
         return cls(dataset.schema, kept, layouts.items())
 
@@ -122,6 +135,7 @@ class MaskBank:
         *,
         background_map: LabelArray | None = None,
         max_defects: int = 1,
+        sizes: SizeRange | None = None,
     ) -> DrawnLabelMap:
         """Return a label map that shows a defect of the class.
 
@@ -133,20 +147,21 @@ class MaskBank:
             background_map: height x width; by default a piece of a real image's.
             max_defects: one up to this many defects, the further ones of any class; those that
                 find no free place are left out.
+            sizes: of the defects; by default as the real ones vary.
 
         Raises:
             FlawsmithError: if the bank has no mask of the class, or the background map does not
-                show what the class occurs on.
+                show what the class occurs on, or no mask can be scaled to the sizes.
         """
-        instance = self._choose(rng, class_id, background_map)
-        mask = self._vary(instance, rng, height, width)
+        instance = self._choose(rng, class_id, background_map, sizes)
+        variant = self._vary(instance, rng, height, width, sizes)
         if background_map is None:
             layout = self._layout(instance, rng, height, width).at_least(height, width, rng)
         else:
             layout = Layout.of(background_map, rng)
         habit = self.habits[class_id]
-        piece = place(instance, habit, mask, layout, rng)
-        piece = piece or place_cut(instance, habit, mask, layout, rng)
+        piece = place(instance, habit, variant.mask, layout, rng)
+        piece = piece or place_cut(instance, habit, variant.mask, layout, rng)
         top, left = (
             _window(rng, start, size, limit, whole)
             for start, size, limit, whole in zip(
@@ -158,16 +173,40 @@ class MaskBank:
             )
         )
         view = np.ascontiguousarray(layout.backgrounds[top : top + height, left : left + width])
-        defects = np.zeros((height, width), np.uint8)
-        _paint(defects, Piece(piece.mask, piece.top - top, piece.left - left), class_id)
+        canvas = _Canvas.empty(height, width, self.schema if self.shows_pictures else None)
+        piece = replace(piece, top=piece.top - top, left=piece.left - left)
+        canvas.paint(instance, variant, piece)
         further = int(rng.integers(max_defects)) if max_defects > 1 else 0
-        parents = [instance.file_name, *self._add_further(defects, view, further, rng)]
+        parents = [
+            instance.file_name, *self._add_further(canvas, view, further, rng, sizes)
+        ]  # fmt: skip
         if layout.file_name is not None:
             parents.append(layout.file_name)
-        return DrawnLabelMap(LabelMap(defects, view), tuple(dict.fromkeys(parents)))
+        return DrawnLabelMap(
+            LabelMap(canvas.defects, view), tuple(dict.fromkeys(parents)), canvas.exemplar
+        )
+
+    def draw_needed(self, rng: np.random.Generator, class_id: int) -> frozenset[int]:
+        """Return the backgrounds that a region must show for a defect of the class to lie on it.
+
+        They are those under a random mask of the class, and one more where the class keeps near
+        the boundary of two.
+        """
+        instance = self._choose(rng, class_id, None)
+        needed = instance.covers
+        if self.habits[class_id].keeps_boundary and len(needed) == 1:
+            mixed = [x.present for x in self.layouts if needed < x.present]
+            if mixed:
+                others = sorted(mixed[int(rng.integers(len(mixed)))] - needed)
+                needed = needed | {others[int(rng.integers(len(others)))]}
+        return needed
 
     def _choose(
-        self, rng: np.random.Generator, class_id: int, background_map: LabelArray | None
+        self,
+        rng: np.random.Generator,
+        class_id: int,
+        background_map: LabelArray | None,
+        sizes: SizeRange | None = None,
     ) -> MaskInstance:
         known = self.instances.get(class_id, [])
         if not known:
@@ -185,6 +224,11 @@ class MaskBank:
                     f"'{self._name(class_id)}' occurs on {', '.join(sorted(places))} only, which "
                     "the given background does not show"
                 )
+        if sizes is not None:
+            diameters = np.array([i.diameter for i in known])
+            weights = weights * sizes.reachable(diameters)
+            if not weights.any():
+                raise sizes.out_of_reach(self._name(class_id), diameters)
         return known[int(rng.choice(len(known), p=weights / weights.sum()))]
 
     def _name(self, class_id: int) -> str:
@@ -192,10 +236,19 @@ class MaskBank:
         return self.schema.defects[class_id - 1].name if class_id in ids else f"class {class_id}"
 
     def _vary(
-        self, instance: MaskInstance, rng: np.random.Generator, height: int, width: int
-    ) -> Mask:
-        upright = self.habits[instance.class_id].keeps_direction
-        return vary_mask(instance.mask, rng, height=height, width=width, upright=upright)
+        self,
+        instance: MaskInstance,
+        rng: np.random.Generator,
+        height: int,
+        width: int,
+        sizes: SizeRange | None,
+    ) -> Variant:
+        variation = Variation(
+            upright=self.habits[instance.class_id].keeps_direction,
+            scale=None if sizes is None else sizes.draw_scale(instance.diameter, rng),
+            margin=None if instance.appearance is None else DRAWN_MARGIN,
+        )
+        return vary(instance.mask, rng, variation, height=height, width=width)
 
     def _layout(
         self, instance: MaskInstance, rng: np.random.Generator, height: int, width: int
@@ -215,22 +268,50 @@ class MaskBank:
         return self._fitting[backgrounds]
 
     def _add_further(
-        self, defects: LabelArray, backgrounds: LabelArray, count: int, rng: np.random.Generator
+        self,
+        canvas: "_Canvas",
+        backgrounds: LabelArray,
+        count: int,
+        rng: np.random.Generator,
+        sizes: SizeRange | None,
     ) -> list[str]:
         """Paint up to ``count`` further defects into free places; return their files."""
         parents = []
-        height, width = defects.shape
+        height, width = canvas.defects.shape
         layout = Layout.of(backgrounds, rng) if count else None
         for _ in range(count):
-            instance = self._choose(rng, self.classes[int(rng.integers(len(self.classes)))], None)
-            mask = self._vary(instance, rng, height, width)
-            occupied = cv2.dilate((defects > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            class_id = self.classes[int(rng.integers(len(self.classes)))]
+            instance = self._choose(rng, class_id, None, sizes)
+            variant = self._vary(instance, rng, height, width, sizes)
+            marked = (canvas.defects > 0).astype(np.uint8)
+            occupied = cv2.dilate(marked, np.ones((5, 5), np.uint8)) > 0
             habit = self.habits[instance.class_id]
-            piece = layout and place(instance, habit, mask, layout, rng, occupied)
+            piece = layout and place(instance, habit, variant.mask, layout, rng, occupied)
             if piece:
-                _paint(defects, piece, instance.class_id)
+                canvas.paint(instance, variant, piece)
                 parents.append(instance.file_name)
         return parents
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """Where the drawn defects are painted; with pictures if the schema is given."""
+
+    defects: LabelArray
+    exemplar: Exemplar | None
+    schema: Schema | None
+
+    @classmethod
+    def empty(cls, height: int, width: int, schema: Schema | None) -> Self:
+        exemplar = Exemplar.empty(height, width, schema.channels) if schema else None
+        return cls(np.zeros((height, width), np.uint8), exemplar, schema)
+
+    def paint(self, instance: MaskInstance, variant: Variant, piece: Piece) -> None:
+        rows, columns = piece.mask.shape
+        box = (slice(piece.top, piece.top + rows), slice(piece.left, piece.left + columns))
+        self.defects[box][piece.mask] = instance.class_id
+        if self.schema and self.exemplar and instance.appearance:
+            self.exemplar.paste(instance.appearance, variant, piece, self.schema)
 
 
 def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
@@ -249,8 +330,3 @@ def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
 def _window(rng: np.random.Generator, start: int, size: int, limit: int, whole: int) -> int:
     """Return where a window of ``limit`` pixels begins that holds all of the mask."""
     return int(rng.integers(max(0, start + size - limit), min(start, whole - limit) + 1))
-
-
-def _paint(defects: LabelArray, piece: Piece, class_id: int) -> None:
-    rows, columns = piece.mask.shape
-    defects[piece.top : piece.top + rows, piece.left : piece.left + columns][piece.mask] = class_id

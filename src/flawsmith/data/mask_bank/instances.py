@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawsmith.data.dataset import ImageRecord, LabelMap
+from flawsmith.data.images import ImageArray
+from flawsmith.data.mask_bank.appearance import Appearance
 from flawsmith.data.mask_bank.layouts import Layout, boundary_distance, fill_ignored
 from flawsmith.data.mask_bank.shapes import Mask, direction, heart, split_instances
 from flawsmith.data.schema import IGNORE
@@ -39,6 +41,7 @@ class MaskInstance:
         covers: the backgrounds under it.
         background: the one under its heart, the pixel nearest to its centroid.
         boundary_distance: of the heart to the nearest boundary of backgrounds, in pixels.
+        appearance: its picture, if the bank keeps pictures.
     """
 
     class_id: int
@@ -49,6 +52,22 @@ class MaskInstance:
     covers: frozenset[int]
     background: int
     boundary_distance: float
+    appearance: Appearance | None = None
+
+    @property
+    def diameter(self) -> float:
+        """Return the diameter of a disc of the same area, in pixels."""
+        return equivalent_diameter(self.mask)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it takes, about."""
+        return self.mask.nbytes + 512 + (self.appearance.size_bytes if self.appearance else 0)
+
+
+def equivalent_diameter(mask: Mask) -> float:
+    """Return the diameter of a disc with the area of a mask, in pixels."""
+    return float(np.sqrt(4.0 / np.pi * np.count_nonzero(mask)))
 
 
 @dataclass(frozen=True)
@@ -61,8 +80,13 @@ class Habit:
     keeps_direction: bool = False
 
 
-def find_instances(label_map: LabelMap, record: ImageRecord) -> Iterator[MaskInstance]:
-    """Yield the defects of one image; ignored pixels are no defect."""
+def find_instances(
+    label_map: LabelMap, record: ImageRecord, image: ImageArray | None = None
+) -> Iterator[MaskInstance]:
+    """Yield the defects of one image, with their pictures if it is given.
+
+    Ignored pixels are no defect.
+    """
     present = np.unique(label_map.defects)
     present = present[(present > 0) & (present != IGNORE)]
     if not len(present):
@@ -86,6 +110,9 @@ def find_instances(label_map: LabelMap, record: ImageRecord) -> Iterator[MaskIns
                 | {int(backgrounds[y, x])},
                 background=int(backgrounds[y, x]),
                 boundary_distance=float(distance[y, x]),
+                appearance=None
+                if image is None
+                else Appearance.of(image, label_map.defects, piece),
             )
 
 

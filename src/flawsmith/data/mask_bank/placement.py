@@ -59,7 +59,7 @@ def place_cut(
     inside = mask[above : rows - top, before : columns - left]
     top, left = max(0, top), max(0, left)
     under = layout.backgrounds[top : top + inside.shape[0], left : left + inside.shape[1]]
-    return Piece(inside & _lookup(instance.covers)[under], top, left)
+    return Piece(inside & _lookup(instance.covers)[under], top, left, above, before)
 
 
 def _anchors(

@@ -26,11 +26,18 @@ UPRIGHT_ANGLE = 15.0
 
 @dataclass(frozen=True)
 class Piece:
-    """A defect cut out of a mask: its pixels and where their box begins."""
+    """A defect cut out of a mask: its pixels and where their box begins.
+
+    Attributes:
+        above: rows that were cut off above the box.
+        before: columns that were cut off left of it.
+    """
 
     mask: Mask
     top: int
     left: int
+    above: int = 0
+    before: int = 0
 
 
 def split_instances(mask: Mask) -> Iterator[Piece]:
@@ -72,9 +79,48 @@ def direction(mask: Mask) -> complex:
     return complex(float((x * x - y * y).sum()), 2.0 * float((x * y).sum())) / spread
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A varied mask and where it comes from.
+
+    Attributes:
+        mask: h x w, trimmed.
+        source: (h + 2 m) x (w + 2 m) x 2 float32, for a margin of m pixels: the point (x, y) of
+            the given mask that each pixel shows, also outside of it; None without a margin.
+    """
+
+    mask: Mask
+    source: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How `vary` may change a mask.
+
+    Attributes:
+        upright: keep the direction: turn by at most 15 degrees (and 180), never mirror.
+        scale: factor on lengths; by default random.
+        largest_elastic: limit of the standard deviation of the bend, in pixels.
+        margin: pixels around the result whose source is wanted too; the area then follows the
+            scale alone, so that the mask stays that of the picture under it.
+    """
+
+    upright: bool = False
+    scale: float | None = None
+    largest_elastic: float = LARGEST_ELASTIC
+    margin: int | None = None
+
+
 def vary_mask(
     mask: Mask, rng: np.random.Generator, *, height: int, width: int, upright: bool = False
 ) -> Mask:
+    """Return a turned, mirrored, scaled, sheared and bent copy, at most height x width pixels."""
+    return vary(mask, rng, Variation(upright=upright), height=height, width=width).mask
+
+
+def vary(
+    mask: Mask, rng: np.random.Generator, variation: Variation, *, height: int, width: int
+) -> Variant:
     """Return a turned, mirrored, scaled, sheared and bent copy, at most height x width pixels.
 
     The area follows the scale: the brightest pixels of the interpolated mask are kept, as many as
@@ -85,42 +131,56 @@ def vary_mask(
     Args:
         mask: a box around the defect, with at least one pixel set.
         rng: everything random is drawn from it.
+        variation: what may change.
         height: largest height of the result.
         width: largest width of the result.
-        upright: keep the direction: turn by at most 15 degrees (and 180), never mirror.
     """
     pixel = _random_pixel(mask, rng)
-    linear = _linear_map(rng, upright)
+    linear = _linear_map(rng, variation)
     ends = np.array([[0, 0, 1, 1], [0, 1, 0, 1]]) * [[mask.shape[1]], [mask.shape[0]]]
     reached = linear @ (ends - [[pixel[1]], [pixel[0]]])
     low = np.maximum(np.floor(reached.min(axis=1)) - 3, (-width, -height))
     high = np.minimum(np.ceil(reached.max(axis=1)) + 3, (width, height))
     # What the smallest scale can bring into view.
-    reach = int(np.hypot(high - low, 4).max() * np.sqrt(2) / SCALES[0])
-    values = _warp(*_around(mask, pixel, reach), linear, low, high, rng)
-    area = round(float(values.sum()) * float(rng.uniform(*AREA_CHANGE)))
+    smallest = min(SCALES[0], variation.scale or 1.0)
+    reach = int(np.hypot(high - low, 4).max() * np.sqrt(2) / smallest)
+    near, here = _around(mask, pixel, reach)
+    margin = variation.margin or 0
+    deviation = min(variation.largest_elastic, ELASTIC_SHARE * max(near.shape))
+    maps = _source_maps(here, linear, (low, high), deviation, margin, rng)
+    values = _sample(near, maps, margin, (int(-low[1]), int(-low[0])))
+    change = float(rng.uniform(*AREA_CHANGE))
+    area = round(float(values.sum()) * (change if variation.margin is None else 1.0))
     area = min(max(1, area), values.size)
     threshold = np.partition(values.ravel(), -area)[-area]
     varied = trim((values >= threshold) & (values > 0))
     middle = (int(-low[1]) - varied.top, int(-low[0]) - varied.left)
-    return _crop(varied.mask, middle, height, width)
+    cropped = _crop(varied.mask, middle, height, width)
+    if variation.margin is None:
+        return Variant(cropped.mask)
+    top, left = varied.top + cropped.top, varied.left + cropped.left
+    rows, columns = cropped.mask.shape
+    shown = maps[top : top + rows + 2 * margin, left : left + columns + 2 * margin]
+    begin = np.array([pixel[1] - here[1], pixel[0] - here[0]], np.float32)
+    return Variant(cropped.mask, shown + begin)
 
 
-def _crop(mask: Mask, middle: tuple[int, int], height: int, width: int) -> Mask:
+def _crop(mask: Mask, middle: tuple[int, int], height: int, width: int) -> Piece:
     """Return at most height x width of the mask, around its pixel nearest to ``middle``."""
     rows, columns = mask.shape
     if rows <= height and columns <= width:
-        return mask
+        return Piece(mask, 0, 0)
     ys, xs = np.nonzero(mask)
     nearest = int(np.argmin((ys - middle[0]) ** 2 + (xs - middle[1]) ** 2))
     top = int(np.clip(ys[nearest] - height // 2, 0, max(0, rows - height)))
     left = int(np.clip(xs[nearest] - width // 2, 0, max(0, columns - width)))
     cropped = mask[top : top + height, left : left + width]
     box = trim(cropped)
-    # An axis that was cut keeps its whole length; see `vary_mask`.
-    keep_rows = slice(None) if rows > height else slice(box.top, box.top + len(box.mask))
-    keep_columns = slice(None) if columns > width else slice(box.left, box.left + box.mask.shape[1])
-    return cropped[keep_rows, keep_columns]
+    # An axis that was cut keeps its whole length; see `vary`.
+    above, tall = (0, len(cropped)) if rows > height else (box.top, len(box.mask))
+    before, wide = (0, cropped.shape[1]) if columns > width else (box.left, box.mask.shape[1])
+    kept = cropped[above : above + tall, before : before + wide]
+    return Piece(kept, top + above, left + before)
 
 
 def _around(mask: Mask, pixel: tuple[int, int], reach: int) -> tuple[Mask, tuple[int, int]]:
@@ -140,9 +200,10 @@ def _random_pixel(mask: Mask, rng: np.random.Generator) -> tuple[int, int]:
     return y, x
 
 
-def _linear_map(rng: np.random.Generator, upright: bool) -> NDArray[np.float64]:
+def _linear_map(rng: np.random.Generator, variation: Variation) -> NDArray[np.float64]:
     low, high = np.log(SCALES)
-    scale = float(np.exp(rng.uniform(low, high)))
+    upright = variation.upright
+    scale = variation.scale or float(np.exp(rng.uniform(low, high)))
     degrees = rng.uniform(-180, 180)
     if upright:
         degrees = rng.uniform(-UPRIGHT_ANGLE, UPRIGHT_ANGLE) + 180 * rng.integers(2)
@@ -154,39 +215,56 @@ def _linear_map(rng: np.random.Generator, upright: bool) -> NDArray[np.float64]:
     return result
 
 
-def _warp(
-    mask: Mask,
+def _source_maps(
     pixel: tuple[int, int],
     linear: NDArray[np.float64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
+    ends: tuple[NDArray[np.float64], NDArray[np.float64]],
+    deviation: float,
+    margin: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return the mask under a linear map about a pixel, plus a smooth random displacement.
+    """Return H x W x 2: the point (x, y) of a mask that each pixel of its warped copy shows.
 
     Args:
-        mask: what is warped.
         pixel: (y, x) of the point of the mask that stays where it is.
         linear: from mask to result, in (x, y).
-        low: (x, y) of the first pixel of the result, relative to the image of ``pixel``.
-        high: of its last.
+        ends: (x, y) of the first and the last pixel, relative to the image of ``pixel``.
+        deviation: standard deviation of a smooth random displacement.
+        margin: pixels to add around, under the same map.
         rng: draws the displacement.
     """
-    x = np.arange(low[0], high[0] + 1, dtype=np.float32)
-    y = np.arange(low[1], high[1] + 1, dtype=np.float32)[:, None]
+    low, high = ends
+    x = np.arange(low[0] - margin, high[0] + 1 + margin, dtype=np.float32)
+    y = np.arange(low[1] - margin, high[1] + 1 + margin, dtype=np.float32)[:, None]
     inverse = np.linalg.inv(linear).astype(np.float32)
-    deviation = min(LARGEST_ELASTIC, ELASTIC_SHARE * max(mask.shape))
     grid = rng.normal(0.0, deviation, (4, 4, 2)).astype(np.float32)
-    bend = cv2.resize(grid, (x.size, y.size), interpolation=cv2.INTER_CUBIC)
+    inner = (x.size - 2 * margin, y.size - 2 * margin)
+    bend = cv2.resize(grid, inner, interpolation=cv2.INTER_CUBIC)
+    bend = np.pad(bend, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    return np.stack(
+        [
+            inverse[0, 0] * x + inverse[0, 1] * y + np.float32(pixel[1]) + bend[..., 0],
+            inverse[1, 0] * x + inverse[1, 1] * y + np.float32(pixel[0]) + bend[..., 1],
+        ],
+        axis=-1,
+    )
+
+
+def _sample(
+    mask: Mask, maps: NDArray[np.float32], margin: int, centre: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the mask, warped and a little blurred, without the margin of the maps."""
+    rows, columns = (length - margin for length in maps.shape[:2])
+    inner = np.ascontiguousarray(maps[margin:rows, margin:columns])
     warped = cv2.remap(
         mask.astype(np.float32),
-        inverse[0, 0] * x + inverse[0, 1] * y + np.float32(pixel[1]) + bend[..., 0],
-        inverse[1, 0] * x + inverse[1, 1] * y + np.float32(pixel[0]) + bend[..., 1],
+        inner[..., 0],
+        inner[..., 1],
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=0,
     )
     if not warped.any():  # a dot of one pixel can fall between the samples of a smaller copy
-        warped[int(-low[1]), int(-low[0])] = 1.0
+        warped[centre] = 1.0
     blurred: NDArray[np.float32] = cv2.GaussianBlur(warped, (3, 3), 0.6)
     return blurred

@@ -1,0 +1,143 @@
+"""What a real defect looks like: its pixels with a margin, under the map that varied its mask."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsmith.data.images import BoolArray, ImageArray, LabelArray, to_unit
+from flawsmith.data.mask_bank.shapes import Piece, Variant
+from flawsmith.data.schema import Schema
+
+MARGIN_SHARE = 0.25
+MARGIN_PIXELS = (12, 32)
+"""Least and most pixels that are kept around the box of a mask; the share is of its longer side."""
+
+DRAWN_MARGIN = 24
+"""Pixels around a drawn mask that its exemplar shows, as far as they were kept."""
+
+NEIGHBOUR_GAP = 2
+"""Other defects and ignored pixels are unknown, and so are this many pixels around them."""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """The picture of one defect.
+
+    Attributes:
+        pixels: as stored: H x W or H x W x 3, uint8 or uint16.
+        known: H x W, false on other defects.
+        above: rows of it above the box of the mask.
+        before: columns of it left of the box of the mask.
+    """
+
+    pixels: ImageArray
+    known: BoolArray
+    above: int
+    before: int
+
+    @classmethod
+    def of(cls, image: ImageArray, defects: LabelArray, piece: Piece) -> Self:
+        """Cut a defect with its margin out of an image.
+
+        Args:
+            image: H x W or H x W x 3.
+            defects: H x W.
+            piece: the mask of the defect and where it is.
+        """
+        rows, columns = piece.mask.shape
+        margin = int(np.clip(round(MARGIN_SHARE * max(rows, columns)), *MARGIN_PIXELS))
+        top, left = max(0, piece.top - margin), max(0, piece.left - margin)
+        box = (slice(top, piece.top + rows + margin), slice(left, piece.left + columns + margin))
+        above, before = piece.top - top, piece.left - left
+        others = (defects[box] > 0).astype(np.uint8)
+        others[above : above + rows, before : before + columns][piece.mask] = 0
+        size = 2 * NEIGHBOUR_GAP + 1
+        known = cv2.dilate(others, np.ones((size, size), np.uint8)) == 0
+        known[above : above + rows, before : before + columns] |= piece.mask
+        return cls(image[box].copy(), known, above, before)
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it takes, about."""
+        return self.pixels.nbytes + self.known.nbytes + 256
+
+    def warped(
+        self, source: NDArray[np.float32], schema: Schema
+    ) -> tuple[NDArray[np.float32], BoolArray]:
+        """Return the H x W x C picture in [0, 1] under a map, and where it is known.
+
+        Args:
+            source: H x W x 2, the point (x, y) of the mask that each pixel shows.
+            schema: says what a pixel value means.
+        """
+        points = source + np.array([self.before, self.above], np.float32)
+        # Cubic sampling reaches two pixels; the part that is seen spares converting all of it.
+        low = np.clip(np.floor(points.min(axis=(0, 1))).astype(int) - 3, 0, None)
+        high = np.ceil(points.max(axis=(0, 1))).astype(int) + 4
+        low = np.minimum(low, np.array(self.known.shape[::-1]) - 1)
+        box = (slice(low[1], max(high[1], low[1] + 1)), slice(low[0], max(high[0], low[0] + 1)))
+        maps = points - low.astype(np.float32)
+        unit = to_unit(self.pixels[box], schema)
+        picture = cv2.remap(
+            unit, maps[..., 0], maps[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        known = cv2.remap(
+            self.known[box].astype(np.float32),
+            maps[..., 0],
+            maps[..., 1],
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=0,
+        )
+        return np.clip(picture, 0.0, 1.0).reshape(*known.shape, -1), known > 0.999
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """The real defects of a drawn label map, each in its place.
+
+    Attributes:
+        image: H x W x C float32 in [0, 1], 0 where nothing is known.
+        known: H x W, the masks and their margins.
+    """
+
+    image: NDArray[np.float32]
+    known: BoolArray
+
+    @classmethod
+    def empty(cls, height: int, width: int, channels: int) -> Self:
+        """Return one that knows nothing yet."""
+        return cls(
+            np.zeros((height, width, channels), np.float32), np.zeros((height, width), np.bool_)
+        )
+
+    def paste(self, appearance: Appearance, variant: Variant, piece: Piece, schema: Schema) -> None:
+        """Put a varied defect where its mask was placed.
+
+        The margin of a further defect leaves alone what an earlier one shows.
+
+        Args:
+            appearance: of the defect.
+            variant: its varied mask, with the source of each pixel.
+            piece: where the mask was placed, possibly cut.
+            schema: says what a pixel value means.
+        """
+        assert variant.source is not None  # asked for with `Variation.margin`
+        margin = (len(variant.source) - len(variant.mask)) // 2
+        picture, known = appearance.warped(variant.source, schema)
+        own = np.pad(variant.mask, margin)
+        top, left = piece.top - piece.above - margin, piece.left - piece.before - margin
+        height, width = self.known.shape
+        there = (
+            slice(max(0, top), max(0, min(height, top + known.shape[0]))),
+            slice(max(0, left), max(0, min(width, left + known.shape[1]))),
+        )
+        here = tuple(
+            slice(s.start - o, s.stop - o) for s, o in zip(there, (top, left), strict=True)
+        )
+        take = own[here] | (known[here] & ~self.known[there])
+        self.image[there][take] = picture[here][take]
+        self.known[there][take] = True
