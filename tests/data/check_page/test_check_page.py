@@ -114,8 +114,8 @@ def test_finding_shows_place_closer_look_and_other_files(tmp_path, build):
         ),
     )  # fmt: skip
     whole, closer, *others = page.pictures["suggested_part"]
-    assert len(others) == 3
-    assert "and 2 further files" in page.section("suggested_part")
+    assert len(others) == 2
+    assert "and 3 further files" in page.section("suggested_part")
     assert "closer, 5x" in page.section("suggested_part")
     assert closer.shape == (240, 240, 3)
     # Half size: the box is at x 100 to 104, y 50 to 53, its frame 9 pixels outside.
@@ -123,7 +123,7 @@ def test_finding_shows_place_closer_look_and_other_files(tmp_path, build):
     assert whole[51, 100 - 9].min() > 180
     assert whole[51, 130].max() < 80
     others_white = [(other.min(axis=2) > 180).sum() for other in others]
-    assert others_white == [0, 0, 0]
+    assert others_white == [0, 0]
 
 
 def test_frame_stays_in_the_picture():
@@ -144,7 +144,7 @@ def test_windows_surround_boxes_and_stay_inside():
         1000,
         2000,
     )
-    assert closer_window((0, 0, 4, 4), (20, 30), (160, 240)) == (0, 0, 30, 20)
+    assert closer_window((0, 0, 4, 4), (20, 30), (160, 240)) is None
     assert (
         example_window(
             (0, 0, 50, 50),

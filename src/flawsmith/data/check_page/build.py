@@ -16,15 +16,15 @@ from flawsmith.storage import write_bytes
 PAGE_FILE = "check.html"
 
 CARDS_A_KIND = 40
-FINDING_BYTES = 15 << 20
+FINDING_BYTES = 13 << 20
 """Embedded pictures of all findings together."""
 
 EXAMPLES_A_CLASS = 8
 EXAMPLES = 320
-EXAMPLE_BYTES = 4 << 20
+EXAMPLE_BYTES = 3 << 20
 
-NAMES = 12_000
-"""Findings that are listed by name, of all kinds together; a finding may take some 400 bytes."""
+NAMES = 8_000
+"""Findings that are listed by name, of all kinds together; a finding may take up to 1 kB."""
 
 Progress = Callable[[], object]
 

@@ -27,7 +27,7 @@ from flawsmith.errors import FlawsmithError
 PICTURE = 240
 """Longer side of a picture in pixels, at most."""
 
-OTHERS_SHOWN = 3
+PICTURES_A_CARD = 4
 SMALL_BOX_PX = 60
 """A box that is shorter on both sides, in pixels of the picture, is shown closer as well."""
 
@@ -87,8 +87,8 @@ class PictureSource:
 
     def card(self, finding: Finding) -> Card:
         """Return a finding with the image it is about, a closer look and the other files."""
-        others = finding.others[:OTHERS_SHOWN]
         pictures = self._main(finding.file, finding.box)
+        others = finding.others[: PICTURES_A_CARD - len(pictures)]
         for other in others:
             is_mask = other.startswith(MASK_FOLDERS)
             pictures += [self._mask(other)] if is_mask else self._main(other, None)[:1]
@@ -192,7 +192,8 @@ def closer_window(box: Box, shape: tuple[int, ...], shown: tuple[int, ...]) -> B
     side = max(box[2] - box[0], box[3] - box[1])
     if side * shown[1] / shape[1] >= SMALL_BOX_PX:
         return None
-    return _square(box, max(SMALLEST_WINDOW_PX, round(ZOOM_MARGIN * side)), shape)
+    wanted = max(SMALLEST_WINDOW_PX, round(ZOOM_MARGIN * side))
+    return _square(box, wanted, shape) if wanted < 0.6 * max(shape[:2]) else None
 
 
 def example_window(box: Box, shape: tuple[int, ...]) -> Box | None:
