@@ -148,7 +148,7 @@ def _require_known(what: str, patterns: Sequence[str], known: set[str]) -> None:
 def _files_with(dataset: DefectDataset, kinds: Sequence[str]) -> set[str | None]:
     """Return the files that the last check lists with one of these kinds."""
     path = dataset.root / CHECK_FILE
-    again = f"write it first: flawsmith data check {dataset.root} --json {path}"
+    again = f"write it first: flawsmith data check {dataset.root}"
     if not path.is_file():
         raise FlawsmithError(f"--finding reads {path}, which is not there; {again}")
     if are_outdated(dataset.root):
