@@ -12,13 +12,14 @@ levels; up to about 220 of each, evenly drawn, are judged as the only one in the
 import argparse
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.checks import alignment, quality
+from flawsmith.data.checks import alignment, quality, view_labels
 from flawsmith.data.checks.alignment import Support
 from flawsmith.data.checks.quality import Quality
 from flawsmith.data.dataset import DefectDataset, ImageRecord
@@ -144,6 +145,27 @@ def report_quality(measured: Measured) -> None:
         print(f"  {title}: {100 * values.mean():.0f} % of {len(values)} found")
 
 
+def report_registration(dataset: DefectDataset) -> None:
+    """Print how alike the labelled views of one part are, and those of two."""
+    parts: dict[str, list[NDArray[np.float32]]] = {}
+    for name, records in dataset.usable().parts().items():
+        views = [record for record in records if view_labels.is_comparable(record)]
+        for record in views[:3]:
+            size = (record.width // 2, record.height // 2)
+            texture = view_labels.texture_of(dataset.image(record), size)
+            parts.setdefault(name, []).append(texture)
+    rng = np.random.default_rng(0)
+    one = [pair for views in parts.values() for pair in combinations(views, 2)]
+    names = list(parts)
+    drawn = [rng.choice(len(names), 2, replace=False) for _ in range(800 if one else 0)]
+    two = [(parts[names[a]][0], parts[names[b]][0]) for a, b in drawn]
+    for title, pairs in (("one part", one), ("two parts", two)):
+        if pairs:
+            values = [view_labels.register(*pair)[0] for pair in pairs]
+            shown = np.quantile(values, [0.01, 0.5, 0.99]).round(2)
+            print(f"  likeness of {len(pairs)} pairs of {title}, 1 %, median, 99 %: {shown}")
+
+
 def main() -> None:
     """Measure the data sets given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -154,6 +176,7 @@ def main() -> None:
         measured = Measured(dataset)
         report_masks(measured)
         report_quality(measured)
+        report_registration(dataset)
 
 
 if __name__ == "__main__":
