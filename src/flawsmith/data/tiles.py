@@ -10,6 +10,7 @@ from pydantic import Field
 
 from flawsmith.config import StrictModel
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
+from flawsmith.data.defect_removal import remove_defects
 from flawsmith.data.images import to_unit
 from flawsmith.data.schema import IGNORE
 from flawsmith.data.transforms import AugmentationConfig, change_light, cut, draw_view
@@ -48,12 +49,15 @@ class Tile:
         image: H x W x C float32 in [0, 1].
         label: the defect that the tile was drawn for, 0 for good.
         seed: whatever is random in the use of this tile depends on it.
+        clean: the same surface without its defects, like ``image``; equal to it away from them.
+            None unless the source was asked for it.
     """
 
     image: NDArray[np.float32]
     label_map: LabelMap
     label: int
     seed: int
+    clean: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,19 @@ class TileSource:
         data: DataConfig,
         augmentation: AugmentationConfig,
         seed: int,
+        clean: bool = False,
     ) -> None:
+        """Index the regions.
+
+        Args:
+            datasets: real and synthetic images.
+            tile_size: height and width.
+            data: the mix of classes and sources.
+            augmentation: of the tiles.
+            seed: of everything random.
+            clean: give every tile's surface without its defects too.
+        """
+        self.clean = clean
         self.tile_size = tile_size
         self.data = data
         self.augmentation = augmentation
@@ -116,8 +132,15 @@ class TileSource:
         image, label_map = self._load(image_index)
         view = draw_view(self.augmentation, centre, self.tile_size, rng)
         tile, labels = cut(image, label_map, view, self.tile_size)
+        pair = np.split(tile, 2, axis=2) if self.clean else [tile]
+        same = (pair[0] == pair[-1]).all(axis=2, keepdims=True)
         tile = change_light(tile, self.augmentation, rng)
-        return Tile(tile, labels, label, int(rng.integers(1 << 62)))
+        seed = int(rng.integers(1 << 62))
+        if not self.clean:
+            return Tile(tile, labels, label, seed)
+        image, clean = np.split(tile, 2, axis=2)
+        # The noise was drawn for both; where nothing was removed it must be the same.
+        return Tile(image, labels, label, seed, np.where(same, image, clean))
 
     def _draw_label(self, rng: np.random.Generator) -> int:
         if self._good and rng.random() < self.data.good_share:
@@ -149,17 +172,36 @@ class TileSource:
         return synthetic if rng.random() < self.data.synthetic_share else real
 
     def _load(self, index: int) -> tuple[NDArray[np.float32], LabelMap]:
-        """Return image and label map, from a cache bounded in bytes."""
+        """Return image and label map, from a cache bounded in bytes.
+
+        With ``clean`` the channels of the image without its defects follow those of the image.
+        """
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]
         dataset, record = self._items[index]
-        entry = to_unit(dataset.image(record), dataset.schema), dataset.label_map(record)
+        image, label_map = to_unit(dataset.image(record), dataset.schema), dataset.label_map(record)
+        if self.clean:
+            image = np.concatenate([image, self._without_defects(index, image, label_map)], axis=2)
+        entry = image, label_map
         self._cache[index] = entry
         self._cached_bytes += _bytes(entry)
         while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= _bytes(self._cache.popitem(last=False)[1])
         return entry
+
+    def _without_defects(
+        self, index: int, image: NDArray[np.float32], label_map: LabelMap
+    ) -> NDArray[np.float32]:
+        """Return the image without its defects; a good image helps where it has no free room."""
+        rng = np.random.default_rng((self.seed, index))
+        if not label_map.defects.any():
+            return image
+        donor = None
+        if self._good:
+            dataset, record = self._items[int(rng.choice(self._good))]
+            donor = to_unit(dataset.image(record), dataset.schema)
+        return remove_defects(image, label_map.defects, rng, donor=donor)
 
     def composition(self) -> dict[str, dict[str, int]]:
         """Return source -> class -> number of images that show it (good ones as "good")."""

@@ -66,7 +66,8 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
     if resume:
         config = load_config(run)
     datasets, _ = training_datasets(config.data)
-    source, schema = tile_source(datasets, config), datasets[0].schema
+    clean = SYSTEMS.get(config.system).trains_on_clean
+    source, schema = tile_source(datasets, config, clean=clean), datasets[0].schema
     if not resume:
         create_run(run, config, schema)
     sheet_tiles = _sheet_tiles(source)
@@ -112,7 +113,7 @@ def _draw_sheet(system: System, images: int, tiles: list[Tile], schema: Schema, 
     batch: Batch = stack_tiles(tiles)
     device, precision = system.engine.device, system.engine.precision
     defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
-    request = SampleRequest(defects, batch.backgrounds).to(device)
+    request = SampleRequest(defects, batch.backgrounds, background_images=batch.clean).to(device)
     with precision.autocast(device):
         samples = system.sample(request, batch.seeds.to(device))
     columns = ["label", *samples.layers, "synthetic", "real"]

@@ -67,12 +67,15 @@ def training_datasets(data: DataConfig) -> tuple[list[DefectDataset], list[Image
     return opened, validation
 
 
-def tile_source(datasets: list[DefectDataset], config: RunConfig) -> TileSource:
-    """Return the training tiles of a run."""
+def tile_source(
+    datasets: list[DefectDataset], config: RunConfig, *, clean: bool = False
+) -> TileSource:
+    """Return the training tiles of a run, with their surface without defects if ``clean``."""
     return TileSource(
         datasets,
         tile_size=config.training.tile_size,
         data=config.data,
         augmentation=config.augmentation,
         seed=config.training.seed,
+        clean=clean,
     )

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,6 +32,7 @@ class Batch:
         backgrounds: N x H x W int64; index of the background, also under a defect.
         labels: N int64; the defect that the crop was drawn for, 0 for a good crop.
         seeds: N int64; whatever is random in the use of crop i depends on seed i alone.
+        clean: like the images, without their defects; for systems with ``trains_on_clean``.
     """
 
     images: Tensor
@@ -38,6 +40,7 @@ class Batch:
     backgrounds: Tensor
     labels: Tensor
     seeds: Tensor
+    clean: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,20 +54,29 @@ class Batch:
     def to(self, device: torch.device, memory_format: torch.memory_format) -> Self:
         """Return the batch on ``device``, its images in ``memory_format``."""
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in _names(self)}
-        moved["images"] = moved["images"].contiguous(memory_format=memory_format)
+        for name in ("images", "clean"):
+            if name in moved:
+                moved[name] = moved[name].contiguous(memory_format=memory_format)
         return replace(self, **moved)
 
 
 def stack_tiles(tiles: list[Tile]) -> Batch:
     """Return tiles as a batch: images from [0, 1] to [-1, 1], channels first."""
-    images = np.stack([tile.image for tile in tiles]).transpose(0, 3, 1, 2)
+    clean = [tile.clean for tile in tiles if tile.clean is not None]
     return Batch(
-        images=torch.from_numpy(np.ascontiguousarray(images * np.float32(2) - np.float32(1))),
+        images=_signed([tile.image for tile in tiles]),
         defects=_indices([tile.label_map.defects for tile in tiles]),
         backgrounds=_indices([tile.label_map.backgrounds for tile in tiles]),
         labels=torch.tensor([tile.label for tile in tiles]),
         seeds=torch.tensor([tile.seed for tile in tiles]),
+        clean=_signed(clean) if clean else None,
     )
+
+
+def _signed(images: list[NDArray[np.float32]]) -> Tensor:
+    """Return H x W x C images of [0, 1] as N x C x H x W of [-1, 1]."""
+    stacked = np.stack(images).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(stacked * np.float32(2) - np.float32(1)))
 
 
 def _indices(maps: list[LabelArray]) -> Tensor:
@@ -72,7 +84,7 @@ def _indices(maps: list[LabelArray]) -> Tensor:
 
 
 def _names(batch: Batch) -> list[str]:
-    return [f.name for f in fields(batch)]
+    return [f.name for f in fields(batch) if getattr(batch, f.name) is not None]
 
 
 @dataclass(frozen=True)
@@ -157,11 +169,13 @@ class System(ABC):
         config_class: its configuration, a `RunConfig` with the system's own tables.
         size_multiple: height and width must be multiples of it.
         needs: of "background_images" and "exemplars" those that its requests must carry.
+        trains_on_clean: its batches carry the surface without the defects too.
         engine: turns losses into updates; the loop replaces the default.
     """
 
     config_class: ClassVar[type[RunConfig]]
     size_multiple: ClassVar[int]
+    trains_on_clean: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:

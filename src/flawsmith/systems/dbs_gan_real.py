@@ -1,0 +1,297 @@
+"""DBS-GAN on real backgrounds: the combiner gets a real surface and paints the defect into it.
+
+The paper's idea, defect and background apart, taken to its end: the background need not be
+learned, a factory has thousands of good images. Outside a soft neighbourhood of the label the
+output is the input, bit for bit. See docs/systems/dbs_gan_real.md and decision D30.
+
+Two kinds of images train it. Paired: a real defect tile whose defect was removed is painted again
+and compared with the real one. Unpaired: the same label on another tile's surface, where no real
+image is known; there the discriminator alone judges. It names every pixel (OASIS, Schoenfeld et
+al. 2021): surface, defect k, or painted. So it asks not only for a real look but for the look of
+that very class.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawsmith.config import StrictModel
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.losses.reconstruction import band_contrast_mse, defect_mask, low_frequency_mse
+from flawsmith.models.style_bank import StyleBank
+from flawsmith.models.surface_painter import (
+    PixelClassDiscriminator,
+    SurfacePainter,
+    soft_neighbourhood,
+)
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
+from flawsmith.systems.style import main_class, style_of
+from flawsmith.training.config import RunConfig
+from flawsmith.training.engine import Losses
+
+CONTRAST_WINDOW = 16
+STYLES = 256
+STYLE_LENGTH = 2
+"""Tone of the defect against its surroundings, and its contrast (D21)."""
+
+
+class RealBackgroundNetwork(StrictModel):
+    """Widths and inputs of the networks.
+
+    Attributes:
+        noise_channels: noise beside the label, each of another coarseness.
+        reach: pixels around the label that are painted at full weight.
+        fall: pixels over which the weight then falls to 0.
+    """
+
+    painter_channels: int = Field(default=48, ge=8)
+    discriminator_channels: int = Field(default=48, ge=8)
+    blocks: int = Field(default=1, ge=1)
+    noise_channels: int = Field(default=4, ge=0)
+    reach: int = Field(default=2, ge=0)
+    fall: int = Field(default=4, ge=0)
+
+
+class RealBackgroundLoss(StrictModel):
+    """Weights of the loss terms.
+
+    Attributes:
+        scale: side of the windows whose mean must be that of the real image; the texture within
+            is left to the other terms.
+        weight_rec: of these means, paired images only.
+        weight_contrast: of the local contrast in a few frequency bands, paired only.
+        weight_features: of the discriminator's features of the paired image against the real one.
+        weight_adv: of the discriminator's judgement, paired and unpaired.
+        weight_surface: of the pixels without a defect in the discriminator's loss.
+    """
+
+    scale: int = Field(default=4, ge=1)
+    weight_rec: float = Field(default=20.0, ge=0)
+    weight_contrast: float = Field(default=20.0, ge=0)
+    weight_features: float = Field(default=2.0, ge=0)
+    weight_adv: float = Field(default=1.0, ge=0)
+    weight_surface: float = Field(default=1.0, ge=0)
+
+
+class RealBackgroundOptimizer(StrictModel):
+    """Adam for both, the discriminator faster (Heusel et al. 2017)."""
+
+    learning_rate: float = Field(default=4e-4, gt=0)
+    discriminator_rate: float = Field(default=8e-4, gt=0)
+    beta1: float = Field(default=0.0, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    max_norm: float | None = Field(default=None, gt=0)
+
+
+class RealBackgroundConfig(RunConfig):
+    """Configuration of a run."""
+
+    network: RealBackgroundNetwork = RealBackgroundNetwork()
+    loss: RealBackgroundLoss = RealBackgroundLoss()
+    optimizer: RealBackgroundOptimizer = RealBackgroundOptimizer()
+
+
+@SYSTEMS.register("dbs_gan_real")
+class RealBackgroundDbsGan(System):
+    """Paints labelled defects into real surfaces; masks of its images are their own input."""
+
+    config_class = RealBackgroundConfig
+    size_multiple = 16
+    needs = frozenset({"background_images"})
+    trains_on_clean = True
+
+    def __init__(self, config: RealBackgroundConfig, schema: Schema) -> None:
+        super().__init__()
+        self.config = config
+        self.schema = schema
+        network = config.network
+        self.painter = SurfacePainter(
+            image_channels=schema.channels,
+            num_defects=schema.num_defects,
+            extra_channels=network.noise_channels + STYLE_LENGTH,
+            base_channels=network.painter_channels,
+            blocks=network.blocks,
+        )
+        self.discriminator = PixelClassDiscriminator(
+            image_channels=schema.channels,
+            num_classes=schema.num_defects + 2,
+            base_channels=network.discriminator_channels,
+        )
+        self.styles = StyleBank(size=STYLES, length=STYLE_LENGTH)
+        adam = config.optimizer
+        betas = (adam.beta1, adam.beta2)
+        self._optimizers: dict[str, torch.optim.Optimizer] = {
+            "painter": torch.optim.Adam(
+                self.painter.parameters(), lr=adam.learning_rate, betas=betas
+            ),
+            "discriminator": torch.optim.Adam(
+                self.discriminator.parameters(), lr=adam.discriminator_rate, betas=betas
+            ),
+        }
+
+    @property
+    def painted_class(self) -> int:
+        """Index of "painted" among the discriminator's classes."""
+        return self.schema.num_defects + 1
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return painter, discriminator and the styles to sample."""
+        return {
+            "painter": self.painter,
+            "discriminator": self.discriminator,
+            "styles": self.styles,
+        }
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return one Adam each."""
+        return self._optimizers
+
+    def averaged(self) -> list[str]:
+        """Return what samples."""
+        return ["painter", "styles"]
+
+    def prepare(self, tiles: Callable[[int], Batch]) -> None:
+        """Keep the styles of real defects to sample from."""
+        batch = tiles(STYLES)
+        self.styles.fill(self._style(batch), batch.labels)
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Update the painter, then the discriminator on the images that this step made."""
+        self.discriminator.update_norms()
+        surface = _clean(batch)
+        # Beside each tile's own surface that of the next: drawn before the batch is split.
+        batch = replace(batch, clean=torch.cat([surface, surface.roll(1, dims=0)], dim=1))
+        fakes: list[Tensor] = []
+        max_norm = self.config.optimizer.max_norm
+        g = self.engine.update(
+            self._optimizers["painter"],
+            batch,
+            lambda piece: self.painter_losses(piece, fakes),
+            max_norm=max_norm,
+        )
+        d = self.engine.update(
+            self._optimizers["discriminator"],
+            batch,
+            lambda piece: self.discriminator_losses(piece, fakes.pop(0)),
+            max_norm=max_norm,
+        )
+        return {**g, **d}
+
+    def painter_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
+        """L_G = w_rec L_rec + w_con L_con + w_feat L_feat + w_adv L_adv; appends the images.
+
+        The first half of the images is paired, the second half is the same labels on the surfaces
+        of the tiles next to them.
+        """
+        weights, style = self.config.loss, self._style(batch)
+        own, other = _clean(batch).chunk(2, dim=1)
+        paired = self.paint(own, batch.defects, style, batch.seeds)
+        unpaired = self.paint(other, batch.defects, style, batch.seeds + 1)
+        fake = torch.cat([paired, unpaired])
+        fakes.append(fake.detach())
+        place = self._weight(batch.defects).squeeze(1) * (batch.defects != IGNORE)
+        rec = low_frequency_mse(paired, batch.images, place, weights.scale)
+        contrast = band_contrast_mse(paired, batch.images, place, CONTRAST_WINDOW)
+        logits, maps = self.discriminator.with_features(fake)
+        adv = self._named(logits, batch.defects.repeat(2, 1, 1))
+        features = self._feature_loss(maps, batch)
+        total = (
+            weights.weight_rec * rec
+            + weights.weight_contrast * contrast
+            + weights.weight_features * features
+            + weights.weight_adv * adv
+        )
+        return {"g/rec": rec, "g/contrast": contrast, "g/features": features, "g/adv": adv,
+                "g/total": total}  # fmt: skip
+
+    def discriminator_losses(self, batch: Batch, fake: Tensor) -> Losses:
+        """Name the pixels of real images by their label, those that were painted as painted."""
+        logits = self.discriminator(torch.cat([batch.images, fake])).float()
+        count = len(batch.images)
+        real = self._named(logits[:count], batch.defects)
+        painted = torch.where(defect_mask(batch.defects), self.painted_class, batch.defects)
+        fake_term = self._named(logits[count:], painted.repeat(2, 1, 1))
+        return {"d/real": real, "d/fake": fake_term, "d/total": real + fake_term}
+
+    def paint(self, surface: Tensor, defects: Tensor, style: Tensor, seeds: Tensor) -> Tensor:
+        """Return the painted images, N x C x H x W float32; away from the label the surface."""
+        inside = defect_mask(defects)
+        labels = torch.where(defects == IGNORE, 0, defects)
+        one_hot = F.one_hot(labels, self.schema.num_defects + 1)[..., 1:].permute(0, 3, 1, 2)
+        extra = [style[:, i, None, None].unsqueeze(1) * inside.unsqueeze(1) for i in (0, 1)]
+        if self.config.network.noise_channels:
+            channels = self.config.network.noise_channels
+            extra.append(multiscale_noise(seeds, channels, defects.shape[1:]))
+        painted: Tensor = self.painter(
+            surface, one_hot.float(), self._weight(defects), torch.cat(extra, dim=1)
+        )
+        return painted.float()
+
+    def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
+        """Return one image a label map.
+
+        Raises:
+            FlawsmithError: if the request has no real surfaces.
+        """
+        surface = request.background_images
+        if surface is None:
+            raise FlawsmithError("dbs_gan_real paints into real surfaces; the request has none")
+        style = self.styles(main_class(request.defects), seeds).to(surface.device)
+        return Samples(
+            images=self.paint(surface, request.defects, style, seeds).clamp(-1.0, 1.0),
+            defects=request.defects,
+            backgrounds=request.backgrounds,
+            mask_source="conditioning",
+            seeds=seeds,
+            layers={"surface": surface},
+        )
+
+    def _weight(self, defects: Tensor) -> Tensor:
+        network = self.config.network
+        return soft_neighbourhood(defect_mask(defects), reach=network.reach, fall=network.fall)
+
+    def _style(self, batch: Batch) -> Tensor:
+        return style_of(batch, self.schema.num_backgrounds)[:, -STYLE_LENGTH:]
+
+    def _named(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """Return the cross-entropy of the pixels' names, every class of an image alike.
+
+        OASIS weighs a class by its inverse share of the pixels, so that a blowhole of 30 pixels
+        counts as much as a stain of 3,000; surface has a weight of its own.
+        """
+        known = classes.where(classes != IGNORE, 0)
+        entropy = F.cross_entropy(logits.float(), known, reduction="none")
+        count = self.painted_class + 1
+        where = F.one_hot(known, count) * (classes != IGNORE).unsqueeze(-1)
+        pixels = where.sum(dim=(1, 2))
+        means = (where * entropy.unsqueeze(-1)).sum(dim=(1, 2)) / pixels.clamp_min(1)
+        share = torch.ones(count, device=logits.device)
+        share[0] = self.config.loss.weight_surface
+        present = share * (pixels > 0)
+        return ((means * present).sum(dim=1) / present.sum(dim=1).clamp_min(1e-6)).mean()
+
+    def _feature_loss(self, fake_maps: list[Tensor], batch: Batch) -> Tensor:
+        """Return how far the paired images are from the real ones in the discriminator's eyes."""
+        if self.config.loss.weight_features == 0.0:
+            return batch.images.new_zeros(())
+        with torch.no_grad():
+            _, real_maps = self.discriminator.with_features(batch.images)
+        near = self._weight(batch.defects)
+        terms = []
+        for fake, real in zip(fake_maps, real_maps, strict=True):
+            weight = F.adaptive_max_pool2d(near, fake.shape[-2:])
+            off = (fake[: len(real)].float() - real.float()).abs().mean(dim=1, keepdim=True)
+            pixels = weight.sum(dim=(1, 2, 3)).clamp_min(1.0)
+            terms.append(((off * weight).sum(dim=(1, 2, 3)) / pixels).mean())
+        return torch.stack(terms).mean()
+
+
+def _clean(batch: Batch) -> Tensor:
+    if batch.clean is None:
+        raise FlawsmithError("dbs_gan_real trains on surfaces without their defects; none given")
+    return batch.clean
