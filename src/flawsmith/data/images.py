@@ -39,6 +39,9 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return (height, width) after EXIF rotation, without decoding the pixels."""
     with open_image(path) as image:
         width, height = image.size
+        if image.format == "TIFF":  # newer Pillow gives the size after rotation
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            width, height = tags.get(256, width), tags.get(257, height)
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)
 
@@ -52,17 +55,21 @@ def read_image(path: Path) -> ImageArray:
         FlawsmithError: if the file is missing, truncated, too large or no supported image.
     """
     with open_image(path) as image:
+        _require_whole_numbers(path, image)
+        turned = image.format == "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        if turned and image.mode in ("L", "I;16", "I;16B"):  # Pillow 13 mixes up their sides
+            return _read_with_opencv(path, image.mode)
         try:
+            image.load()  # turns a TIFF, and notices truncation, which OpenCV does not
             if image.mode in ("1", "L"):
                 return np.asarray(ImageOps.exif_transpose(image).convert("L"))
             if image.mode in ("I;16", "I;16B", "I;16L"):
-                return np.asarray(image).astype(np.uint16)
+                return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
             if image.mode in ("LA", "La"):
-                return np.asarray(image.convert("L"))
+                return np.asarray(ImageOps.exif_transpose(image).convert("L"))
             sixteen_bit_colour = _bits_of_colour(path, image) == 16
             if image.mode in ("RGB", "P", "RGBA", "CMYK", "YCbCr") and not sixteen_bit_colour:
                 return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-            image.load()  # notices truncation, which OpenCV does not
         except Exception as error:  # see open_image
             raise _damaged(path, error) from None
         mode = image.mode
@@ -92,7 +99,46 @@ def _read_with_opencv(path: Path, mode: str) -> ImageArray:
         raise FlawsmithError(
             f"{path}: {kind} (mode {mode}); expected 8 or 16-bit grey or RGB, convert it first"
         )
+    if pixels.ndim == 3 and _is_grey_png(path):  # grey with alpha: OpenCV repeats the grey
+        return cast(ImageArray, np.ascontiguousarray(pixels[..., 0]))
     return cast(ImageArray, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels)
+
+
+def _is_grey_png(path: Path) -> bool:
+    with path.open("rb") as stream:
+        head = stream.read(26)
+    return head.startswith(b"\x89PNG") and head[25:] == b"\x04"
+
+
+def _require_whole_numbers(path: Path, image: Image.Image) -> None:
+    """Raise a `FlawsmithError` for a TIFF whose values would be read wrongly, or not at all.
+
+    The tags are those of TIFF 6.0: 262 photometric interpretation, 284 planar configuration,
+    339 sample format.
+    """
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    try:
+        kinds = tags.get(339, (1,))
+        kind = max(kinds) if isinstance(kinds, tuple) else int(kinds)
+        deep = _bits_of_colour(path, image) == 16
+    except Exception as error:  # see open_image
+        raise _damaged(path, error) from None
+    reason = ""
+    if kind == 3:
+        reason = "it has floating-point values, in which nothing says what white is"
+    elif kind == 2:
+        reason = "its values have a sign"
+    elif deep and tags.get(284) == 2:
+        reason = "its 16-bit colours lie in separate planes"
+    elif deep and tags.get(262) == 0:
+        reason = "0 is white in it, with 16 bits"
+    if reason:
+        raise FlawsmithError(
+            f"{path}: {reason}; scale it to 8 or 16-bit whole numbers, 0 black, grey or "
+            "interleaved RGB, and save it again (NaN and Inf need a value of your choice)"
+        )
 
 
 def read_index_mask(path: Path) -> LabelArray:
@@ -179,6 +225,7 @@ def open_image(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise FlawsmithError(
             f"{path} is not a readable image: it is empty, damaged at its start, or something else"
+            " (a TIFF must be 8 or 16-bit grey or RGB, with whole numbers)"
         ) from None
     except Exception as error:  # Pillow raises nearly every type on damaged files
         raise FlawsmithError(f"{path} is not a readable image: {_reason(error)}") from None
