@@ -68,7 +68,7 @@ def show(folder: Path, history: list[Operation]) -> None:
     table.add_column("kept", justify="right")
     for operation in history:
         kept = kept_bytes(folder, operation)
-        state = "can be undone" if kept else "cannot be undone any more"
+        state = "can be undone" if kept else "pruned"
         if operation.number in taken_back:
             state = f"taken back by {taken_back[operation.number]}"
         elif operation.verb == UNDO or not operation.files:
