@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,7 @@ def register(data: typer.Typer) -> None:
             _compare(dataset)
         with progress("Checking", len(dataset)) as advance:
             report = check(dataset, advance)
+        report = _printable(report)
         show(report)
         kept = _keep("Report", json, folder / CHECK_FILE, partial(_write_json, report))
         if page and (kept or html):
@@ -74,6 +76,12 @@ def _compare(dataset: DefectDataset) -> None:
     images = sum(record.source == "real" for record in dataset)
     with progress("Comparing", STEPS_AN_IMAGE * images, unit="steps") as advance:
         dataset_views(dataset, advance)
+
+
+def _printable(report: CheckReport) -> CheckReport:
+    """Return the report with "?" for bytes of file names that are no UTF-8; JSON has none."""
+    text = dumps(report.model_dump(), ensure_ascii=False)
+    return CheckReport.model_validate_json(text.encode("utf-8", "replace"))
 
 
 def _keep(what: str, given: Path | None, usual: Path, write: Callable[[Path], object]) -> bool:

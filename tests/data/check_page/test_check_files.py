@@ -1,6 +1,7 @@
 """The files that a check leaves in a data set's folder, and that they do no harm there."""
 
 import hashlib
+import os
 import sys
 
 import pytest
@@ -107,3 +108,17 @@ def test_both_files_do_no_harm_to_readers_of_the_folder(pouch, run, tmp_path, mo
     )
     assert list(loaded) == ["train"]
     assert len(loaded["train"]) == len(pouch)
+
+
+def test_file_names_that_are_no_utf8_are_reported(pouch, run):
+    name = os.fsencode(pouch.root / "images") + b"/bad\xff.png"
+    try:
+        with open(name, "wb") as stream:
+            stream.write(b"x")
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    done = run(pouch.root)
+    assert done.exception is None, done.output
+    report = CheckReport.model_validate_json((pouch.root / "check.json").read_bytes())
+    assert [f.file for f in report.findings if f.kind == "orphaned_image"] == ["images/bad?.png"]
+    assert "images/bad?.png" in (pouch.root / "check.html").read_text("utf-8")
