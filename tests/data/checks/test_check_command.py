@@ -52,3 +52,13 @@ def test_the_command_explains_a_wrong_folder_in_one_line(tmp_path, sound):
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: cannot write")
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_comparison_is_run_on_request_and_kept(tmp_path, sound):
+    sound(tmp_path)
+    assert "Not compared: whether images of several parts" in run(tmp_path).stdout
+    compared = run(tmp_path, "--compare")
+    assert compared.returncode == 0, compared.stderr
+    assert "Not compared" not in compared.stdout
+    assert (tmp_path / "views.json").is_file()
+    assert "Not compared" not in run(tmp_path).stdout
