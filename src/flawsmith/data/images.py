@@ -26,6 +26,11 @@ BoolArray = NDArray[np.bool_]
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 1 << 28  # 268 million pixels: a 5400 x 49,000 strip; more is taken for a bomb
 
+MAX_RATIO = 10_000
+"""Pixels in each byte beyond `FREE_PIXELS`; deflate reaches 8,256 with 1 bit a pixel."""
+
+FREE_PIXELS = 1 << 22
+
 # The limit above is ours and is checked before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -229,9 +234,16 @@ def open_image(path: Path) -> Image.Image:
         ) from None
     except Exception as error:  # Pillow raises nearly every type on damaged files
         raise FlawsmithError(f"{path} is not a readable image: {_reason(error)}") from None
-    if image.width * image.height > MAX_PIXELS:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
         raise FlawsmithError(
             f"{path} claims {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
+        )
+    size = path.stat().st_size
+    if pixels > FREE_PIXELS + MAX_RATIO * size:
+        raise FlawsmithError(
+            f"{path} claims {image.width} x {image.height} pixels in {size:,} bytes: its header is "
+            "damaged, or it is a bomb"
         )
     if pages > 1:
         raise FlawsmithError(f"{path} has {pages} pages; split it into one file a page")

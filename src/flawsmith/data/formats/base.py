@@ -12,9 +12,12 @@ from enum import IntEnum
 from functools import partial
 from typing import ClassVar
 
+from pydantic import field_validator
+
 from flawsmith.config import StrictModel
 from flawsmith.data.formats.canvas import Canvas
 from flawsmith.data.formats.folder import OutsideSourceError, SourceFolder
+from flawsmith.data.formats.text import printable
 from flawsmith.errors import FlawsmithError
 from flawsmith.registry import Registry
 
@@ -36,6 +39,9 @@ class Match:
     reason: str
 
 
+LONGEST_TEXT = 1000  # of a finding, which may quote what a label file says
+
+
 class Finding(StrictModel):
     """Something odd in the imported folder.
 
@@ -48,6 +54,12 @@ class Finding(StrictModel):
     kind: str
     file: str
     message: str
+
+    @field_validator("file", "message", mode="before")
+    @classmethod
+    def _in_one_line(cls, text: str) -> str:
+        short = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ..."
+        return printable(short)
 
 
 def _nothing(_: Canvas) -> None:
@@ -156,11 +168,10 @@ def choose_format(folder: SourceFolder) -> tuple[str, str]:
     """
     matches = [(name, FORMATS.get(name)().detect(folder)) for name in FORMATS.names()]
     found = [(name, match) for name, match in matches if match]
-    choices = "; ".join(f"{name}: {entry.summary}" for name, entry in FORMATS)
     if not found:
         raise FlawsmithError(
             f"{folder.root} looks like no known format; it has {folder.describe()}. "
-            f"Choose one with --format ({choices})"
+            f"Choose one with --format: {', '.join(FORMATS.names())}"
         )
     best = max(match.certainty for _, match in found)
     likely = [(name, match) for name, match in found if match.certainty == best]

@@ -9,6 +9,7 @@ import numpy as np
 from flawsmith.data.dataset import LabelMap
 from flawsmith.data.formats import run_lengths
 from flawsmith.data.formats.folder import is_good_name
+from flawsmith.data.formats.text import printable
 from flawsmith.data.images import BoolArray, LabelArray, read_image, read_index_mask
 from flawsmith.data.schema import IGNORE, Defect, make_defects
 from flawsmith.errors import FlawsmithError
@@ -28,7 +29,7 @@ class ClassTable:
         self._ids: dict[str, int] = {}
         spellings: list[list[str]] = []
         for name in names:
-            clean = " ".join(name.split())[:80] or "unnamed"
+            clean = class_name(name)
             if not is_class(clean):
                 continue
             number = self._ids.setdefault(clean.casefold(), len(spellings) + 1)
@@ -49,7 +50,12 @@ class ClassTable:
 
     def id(self, name: str) -> int:
         """Return the id of a class that the format announced."""
-        return self._ids[(" ".join(name.split())[:80] or "unnamed").casefold()]
+        return self._ids[class_name(name).casefold()]
+
+
+def class_name(name: str) -> str:
+    """Return a label as the schema has it: one printable line of at most 80 characters."""
+    return printable(" ".join(name.split()))[:80].strip() or "unnamed"
 
 
 def is_class(name: str) -> bool:
@@ -174,7 +180,9 @@ class Canvas:
         self._defects[where & (self._defects == 0)] = IGNORE
         if value not in (0, IGNORE):
             self._boxed.add(value)
-            self.instances.append(run_lengths.instance(name, run_lengths.encode(where), weak=True))
+            self.instances.append(
+                run_lengths.instance(class_name(name), run_lengths.encode(where), weak=True)
+            )
             self.note("box only", f"'{name}' has a box but no shape; the box is ignored")
 
     def unlabelled(self, reason: str, classes: Iterable[str] = ()) -> None:
@@ -195,7 +203,7 @@ class Canvas:
 
     def exclude(self, kind: str, reason: str) -> None:
         """Keep the image out of training and test, and say why."""
-        self.excluded = self.excluded or reason
+        self.excluded = self.excluded or printable(reason)
         self.note(kind, reason)
 
     def label_map(self) -> LabelMap:

@@ -15,7 +15,7 @@ from flawsmith.data.formats.base import (
     SourceImage,
     named_image,
 )
-from flawsmith.data.formats.canvas import Canvas
+from flawsmith.data.formats.canvas import Canvas, class_name
 from flawsmith.data.formats.folder import SourceFolder
 from flawsmith.errors import FlawsmithError
 
@@ -82,11 +82,18 @@ def _read_file(folder: SourceFolder, file: str, entries: dict[str, _Entry], sour
     by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for annotation in annotations:
         by_image[str(annotation.get("image_id"))].append(annotation)
+    ids: set[str] = set()
     for row in images:
-        own = by_image.pop(str(row.get("id")), [])
+        number = str(row.get("id"))
+        own = by_image.pop(number, [])
         image = named_image(folder, file, str(row.get("file_name", "")), source)
         if image is None:
             continue
+        if number in ids:
+            reason = f"its id {number} in {file} is that of an image before it; not labelled by it"
+            source.find("duplicate id", image, reason)
+            continue
+        ids.add(number)
         if image in entries:
             source.find("listed twice", image, f"listed again in {file}; annotations are joined")
         entry = entries.setdefault(image, _Entry(row.get("height"), row.get("width")))
@@ -123,7 +130,7 @@ def _paint(entry: _Entry, canvas: Canvas) -> None:
             canvas.ignore(where)
         else:
             canvas.paint(name, where)
-        canvas.instances.append(run_lengths.instance(name, code, crowd=crowd))
+        canvas.instances.append(run_lengths.instance(class_name(name), code, crowd=crowd))
 
 
 def _run_lengths(annotation: dict[str, Any], size: tuple[int, int]) -> dict[str, Any] | None:
@@ -148,7 +155,9 @@ def _run_lengths(annotation: dict[str, Any], size: tuple[int, int]) -> dict[str,
         if rle.area(code):
             return code
     # Thinner than a pixel: its corners, so that nothing small is lost.
-    corners = [(p[i], p[i + 1]) for p in shape for i in range(0, len(p) - 1, 2)]
+    corners = [(float(p[i]), float(p[i + 1])) for p in shape for i in range(0, len(p) - 1, 2)]
+    if not corners:
+        raise ValueError("its polygons have no corner")
     return run_lengths.encode(shapes.pixels(corners, size))
 
 

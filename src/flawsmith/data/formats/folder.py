@@ -21,6 +21,8 @@ from flawsmith.errors import FlawsmithError
 MAX_LABEL_BYTES = 256 << 20
 """Larger label files are refused: no annotation tool writes them, and they fill the memory."""
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
 GOOD_NAMES = frozenset(
     "good ok okay io normal free none pass nodefect nodefects defectfree nondefective "
     "nondefect flawless".split()
@@ -179,7 +181,12 @@ class SourceFolder:
             FlawsmithError: if it is larger than 256 MB, nested too deeply or not JSON.
         """
         try:
-            return json.loads(self.read_text(name))
+            text = self.read_text(name)
+            content = json.loads(text)
+            if _SURROGATE.search(text):  # half a pair becomes U+FFFD, a whole one stays
+                data = json.dumps(content, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+                content = json.loads(data.decode("utf-16-le", "replace"))
+            return content
         except (ValueError, RecursionError) as error:
             raise FlawsmithError(f"{name} is not readable JSON: {error}") from None
 

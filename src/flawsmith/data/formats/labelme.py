@@ -148,7 +148,7 @@ def _draw(shape: dict[str, Any], canvas: Canvas) -> BoolArray | None:
     try:
         points = [(float(x), float(y)) for x, y in shape["points"]]
         shapes.require_near(points, size)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         canvas.note("unreadable labels", f"'{name}' has a damaged shape ({error}): image label")
         return None
     if len(points) < FEWEST_POINTS.get(kind, 1 << 30):
@@ -159,7 +159,7 @@ def _draw(shape: dict[str, Any], canvas: Canvas) -> BoolArray | None:
         return _pasted(shape, points[0], canvas)
     try:
         where = _where(kind, points, float(shape.get("line_width") or LINE_WIDTH), size)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         canvas.note("unreadable labels", f"'{name}' has a damaged shape ({error}): image label")
         return None
     if not where.any():

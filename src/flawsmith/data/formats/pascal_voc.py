@@ -5,6 +5,7 @@ Roboflow and Labelme write the same layout or a part of it.
 """
 
 import posixpath
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from flawsmith.errors import FlawsmithError
 
 MASKS = ("segmentationclass", "segmentationclasspng")
 NAME_FILES = ("labelmap.txt", "class_names.txt", "classes.txt", "labels.txt")
+COLOUR = re.compile(r"[0-9]{1,3}")
 LOOKED_AT = 20  # label files read to recognise the format
 
 Colours = dict[tuple[int, int, int], int]
@@ -150,7 +152,7 @@ def _class_names(folder: SourceFolder, source: Source) -> tuple[dict[int, str], 
         for index, row in enumerate(rows, start=first):
             names[index] = row[0].strip()
             parts = row[1].split(",") if len(row) > 1 else []
-            if len(parts) == 3 and all(part.strip().isdecimal() for part in parts):
+            if len(parts) == 3 and all(COLOUR.fullmatch(part.strip()) for part in parts):
                 red, green, blue = (int(part) for part in parts)
                 colours[red, green, blue] = index
         if names:

@@ -39,7 +39,9 @@ def expand(counts: list[int], size: tuple[int, int]) -> BoolArray:
         ValueError: if a run is negative or they do not fill the image.
     """
     runs = np.array(counts, np.int64)
-    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != size[0] * size[1]:
+    pixels = size[0] * size[1]
+    # Huge runs are refused one by one, for their sum may be right after an overflow.
+    if runs.ndim != 1 or ((runs < 0) | (runs > pixels)).any() or int(runs.sum()) != pixels:
         raise ValueError("its RLE does not fill the image")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(size[::-1]).T

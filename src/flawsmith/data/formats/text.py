@@ -4,9 +4,13 @@ import os
 
 CANDIDATES = ("utf-8-sig", "gb18030", "shift_jis", "euc_kr", "cp1252")
 
+_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
+
 # Unicode has pictures of the ASCII control characters; lines also end at the last two.
 _PICTURES = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
-_PICTURES |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD) | dict.fromkeys((0x2028, 0x2029), 0x240A)
+_PICTURES |= dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD) | dict.fromkeys(
+    (0x2028, 0x2029), 0x240A
+)
 
 
 def decode_text(data: bytes) -> str:
@@ -15,7 +19,7 @@ def decode_text(data: bytes) -> str:
     Of the encodings that can be decoded at all, the one with the fewest unlikely characters wins;
     a tie goes to the earlier of `CANDIDATES`. Nothing is lost: Latin-1 decodes any bytes.
     """
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(_MARKS):
         return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
@@ -38,11 +42,18 @@ def decode_name(name: str) -> str:
 
     The latter would break lines of reports and command the terminal that shows them.
     """
-    return printable(decode_text(os.fsencode(name)) if _has_escapes(name) else name)
+    if _has_escapes(name):
+        data = os.fsencode(name)
+        # No system writes UTF-16 here, and its mark alone would decode to nothing.
+        name = data.decode("latin-1") if data.startswith(_MARKS) else decode_text(data)
+    return printable(name)
 
 
 def printable(text: str) -> str:
-    """Return a text with a picture of each control character in its place: a new line is U+240A."""
+    """Return a text with a picture of each control character in its place: a new line is U+240A.
+
+    Lone surrogates, which JSON and file names can hold and UTF-8 cannot, become U+FFFD.
+    """
     return text.translate(_PICTURES)
 
 
