@@ -165,7 +165,8 @@ def attempt(sandbox: Path, files: Files, links: dict[str, str], chosen: str) -> 
 def run_input(sandbox: Path, name: str, seed: int, number: int) -> list[tuple[str, str, str]]:
     """Make and import one input; return (format given, outcome, details) of both imports."""
     chance = random.Random(f"{name} {seed} {number}")
-    files, links = mutate(SAMPLES[name](), chance)
+    samples = SAMPLES[name]
+    files, links = mutate(samples[number % len(samples)](), chance)
     return [(chosen, *attempt(sandbox, files, links, chosen)) for chosen in ("auto", name)]
 
 

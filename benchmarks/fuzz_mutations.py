@@ -10,6 +10,7 @@ from typing import Any
 
 Files = dict[str, bytes]
 
+LABELS = (".json", ".jsonl", ".xml", ".txt", ".csv", ".mat", ".yaml", ".parquet")
 NUMBERS = (0, -1, 1, 2, 0.5, -0.0, 1e308, -1e308, 1e19, 2**31, 2**63, -(2**63), 10**30, 1e-320)
 TEXTS = (
     "", " ", "good", "ignore", "background", "surface", "../../outside/secret.png", "/etc/passwd",
@@ -41,7 +42,7 @@ def mutate(files: Files, chance: random.Random) -> tuple[Files, dict[str, str]]:
             break
         name = chance.choice(sorted(files))
         # Label files are few and hold most of what can go wrong.
-        labels = [n for n in sorted(files) if n.endswith((".json", ".xml", ".txt", ".csv", ".mat"))]
+        labels = [n for n in sorted(files) if n.endswith(LABELS)]
         if labels and chance.random() < 0.5:
             name = chance.choice(labels)
         if chance.random() < 0.2:
@@ -82,6 +83,11 @@ def _damaged(name: str, data: bytes, chance: random.Random) -> bytes:
     if chance.random() < 0.7:
         if name.endswith(".json"):
             return _json(data, chance)
+        if name.endswith(".jsonl"):
+            lines = data.split(b"\n")
+            spot = chance.randrange(len(lines))
+            lines[spot] = _json(lines[spot], chance)
+            return b"\n".join(lines)
         if name.endswith(".xml"):
             return _xml(data, chance)
         if name.endswith((".txt", ".csv", ".yaml")):

@@ -386,11 +386,72 @@ def sd_saliency_900() -> Files:
     return {**images, **{f"Ground truth/{n}.png": mask() for n in ("In_1", "Pa_2", "Sc_3")}}
 
 
-SAMPLES: dict[str, Callable[[], Files]] = {
-    make.__name__: make
+def cvat_video() -> Files:
+    """Return two frames with tracks in CVAT's XML for video."""
+    box = '<box frame="{0}" outside="{1}" keyframe="1" xtl="1" ytl="1" xbr="5" ybr="4"/>'
+    polygon = '<polygon frame="1" outside="0" keyframe="1" points="4,3;8,3;8,6"/>'
+    tracks = (
+        f'<track id="0" label="dent">{box.format(0, 0)}{box.format(1, 1)}</track>'
+        f'<track id="1" label="crack">{polygon}</track>'
+    )
+    size = f"<original_size><width>{WIDTH}</width><height>{HEIGHT}</height></original_size>"
+    meta = f"<meta><task><size>2</size><mode>interpolation</mode>{size}</task></meta>"
+    xml = f"<annotations><version>1.1</version>{meta}{tracks}</annotations>"
+    frames = {f"images/frame_00000{i}.png": picture(i) for i in range(2)}
+    return {**frames, "annotations.xml": xml.encode()}
+
+
+def hugging_face() -> Files:
+    """Return an imagefolder with labels, masks and boxes."""
+    rows = [
+        {"file_name": "a.png", "mask_file_name": "masks/a.png", "label": "dent",
+         "objects": {"bbox": [[1, 1, 3, 3]], "categories": [0]}},
+        {"file_name": "b.jpg", "mask_file_name": None, "label": "good",
+         "objects": {"bbox": [], "categories": []}},
+    ]  # fmt: skip
+    return {
+        "train/a.png": picture(0),
+        "train/b.jpg": picture(1, ".jpg"),
+        "train/masks/a.png": mask(),
+        "train/metadata.jsonl": b"\n".join(text(row) for row in rows) + b"\n",
+    }
+
+
+def hugging_face_csv() -> Files:
+    """Return an imagefolder with a table of labels."""
+    table = b"file_name,label\na.png,dent\nb.png,good\n"
+    return {"a.png": picture(0), "b.png": picture(1), "metadata.csv": table}
+
+
+def hugging_face_parquet() -> Files:
+    """Return a shard with pictures, masks and labels."""
+    import pyarrow
+    import pyarrow.parquet
+
+    def cell(data: bytes, path: str) -> dict[str, object]:
+        return {"bytes": data, "path": path}
+
+    table = pyarrow.table(
+        {
+            "image": [cell(picture(0), "a.png"), cell(picture(1, ".jpg"), "b.jpg")],
+            "mask": [cell(mask(), "a_mask.png"), None],
+            "label": [1, 0],
+        }
+    )
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(table, stream)
+    return {"data/train-00000-of-00001.parquet": stream.getvalue()}
+
+
+SAMPLES: dict[str, list[Callable[[], Files]]] = {
+    make.__name__: [make]
     for make in (
-        btad, class_folders, class_masks, coco, codebrim, crackforest, cvat, dagm, elpv, index_png,
-        kolektor, label_studio, labelme, magnetic_tile, mvtec, neu, pascal_voc, sd_saliency_900,
-        supervisely, visa, yolo,
+        btad, class_folders, class_masks, coco, codebrim, crackforest, cvat, dagm, elpv,
+        hugging_face, index_png, kolektor, label_studio, labelme, magnetic_tile, mvtec, neu,
+        pascal_voc, sd_saliency_900, supervisely, visa, yolo,
     )
 }  # fmt: skip
+"""Sample folders of each format; one with several takes turns."""
+
+SAMPLES["cvat"].append(cvat_video)
+SAMPLES["hugging_face"] += [hugging_face_csv, hugging_face_parquet]
