@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flawsmith.errors import FlawsmithError
@@ -53,7 +53,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only mount refuses that too
+            temporary.unlink(missing_ok=True)
         raise FlawsmithError(f"cannot write {path}: {error.strerror or error}") from error
     sync_folder(path.parent)
 

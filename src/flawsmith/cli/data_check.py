@@ -241,7 +241,7 @@ def _list(findings: Sequence[Finding]) -> None:
             where = f"{finding.file}: " if finding.file else ""
             console.print(f"    {escape(where + finding.message)}")
         if len(same) > SHOWN_FINDINGS:
-            console.print(f"    ... and {len(same) - SHOWN_FINDINGS} more (all with --json FILE)")
+            console.print(f"    ... and {len(same) - SHOWN_FINDINGS} more (all in the report)")
 
 
 def _share(share: float | None) -> str:

@@ -91,8 +91,7 @@ def import_folder(
         pixel_size_mm: x and y.
         white_level: pixel value of full scale, for 16-bit images.
         boxes: what a box says: the defect is somewhere in it, or everywhere.
-        link: make symbolic links to the images instead of copies; those inside archives or label
-            files are written all the same.
+        link: make symbolic links, not copies, of images outside archives and label files.
         progress: shows how far it is.
 
     Raises:
@@ -110,10 +109,7 @@ def import_folder(
         shutil.rmtree(root / UNPACKED, ignore_errors=True)
         folder = SourceFolder.scan(source.resolve(), unpack_to=root / UNPACKED)
         chosen, reason = choose_format(folder) if format == "auto" else (format, CHOSEN)
-        content = FORMATS.get(chosen)().read(folder)
-        for kind, file, message in folder.odd:
-            content.find(kind, file, message)
-        work = _Import(folder, content, patterns, boxes, link=link)
+        work = _Import(folder, _read(folder, chosen), patterns, boxes, link=link)
         key = json.dumps([__version__, chosen, options, folder.fingerprint()])
         with ImportJournal.open(root, _hash(key), keep=UNPACKED) as journal:
             schema = work.schema(name or folder.root.name or "data", pixel_size_mm)
@@ -123,6 +119,13 @@ def import_folder(
             write_text(root / REPORT_FILE, report.model_dump_json(indent=1) + "\n")
             journal.remove()
     return report
+
+
+def _read(folder: SourceFolder, format: str) -> Source:
+    content = FORMATS.get(format)().read(folder)
+    for kind, file, message in folder.odd:
+        content.find(kind, file, message)
+    return content
 
 
 def _hash(text: str) -> str:
