@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from flawsmith.cli import build_app
+from flawsmith.cli import build_app, data_split
 from flawsmith.data.dataset import METADATA_FILE, DefectDataset
 from flawsmith.data.history import read_history
 from flawsmith.errors import FlawsmithError
@@ -121,3 +121,16 @@ def test_installed_command_ends_with_one_error_line_and_status_2(tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {tmp_path} is no defect data set")
     assert not (tmp_path / ".history").exists()
+
+
+def test_folds_are_not_written_over_a_change_that_came_meanwhile(data, monkeypatch):
+    draw = data_split.split_folds
+
+    def slow_draw(dataset, *arguments):
+        run("filter", data, "--defective")
+        return draw(dataset, *arguments)
+
+    monkeypatch.setattr(data_split, "split_folds", slow_draw)
+    with pytest.raises(FlawsmithError, match="was changed meanwhile; split it again"):
+        run("split", data, "--again")
+    assert len(DefectDataset.open(data)) == 36

@@ -52,12 +52,13 @@ def register(data: typer.Typer) -> None:
         if sum(option is not None for option in (folds, test, csv)) > 1:
             raise FlawsmithError("--folds, --test and --csv exclude each other; give one of them")
         dataset = DefectDataset.open(folder)
+        opened = dataset.fingerprint()
         _refuse_frozen(dataset, again=again)
         draw = _drawing(csv, test, DEFAULT_FOLDS if folds is None else folds, seed)
         if compare and csv is None and need_comparison(dataset):
             dataset = _join_views(dataset, draw)
         split = dataset.with_records(draw(dataset))
-        _save(split, _arguments(csv, test, folds, seed, compare=compare, again=again))
+        _save(split, opened, _arguments(csv, test, folds, seed, compare=compare, again=again))
         show(split, test_fold=None if test is None else TEST_FOLD)
 
 
@@ -86,9 +87,11 @@ def _arguments(
     return result + ["--no-compare"] * (not compare) + ["--again"] * again
 
 
-def _save(split: DefectDataset, arguments: list[str]) -> None:
-    """Freeze the folds; 'data undo' takes them back."""
+def _save(split: DefectDataset, opened: str, arguments: list[str]) -> None:
+    """Freeze the folds of a data set whose fingerprint was ``opened``; 'data undo' reverts it."""
     with changing(split.root, "split", arguments) as changes:
+        if DefectDataset.open(split.root).fingerprint() != opened:
+            raise FlawsmithError(f"{split.root} was changed meanwhile; split it again")
         changes.write(METADATA_FILE, metadata_text(split.records).encode())
         folds = {record.fold for record in split if record.fold is not None}
         parts = {record.part for record in split if record.source == "real"}

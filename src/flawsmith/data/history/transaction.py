@@ -203,6 +203,8 @@ def _take(handle: int) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise FlawsmithError(f"this file system cannot lock a file: {error}") from error
     return True
 
 
