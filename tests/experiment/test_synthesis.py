@@ -24,6 +24,7 @@ from flawsmith.data.latent import write_painting
 from flawsmith.data.mask_bank import MaskBank
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.drawing import Banks
 from flawsmith.experiment.painting import paint_label_map, write_painted
 from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings, fill, synthesize
 from flawsmith.experiment.train_synthesizer import configure, train_synthesizer
@@ -38,7 +39,7 @@ class FakeSynthesizer:
     name = "fake"
     run = "fake-1"
     fold = 0
-    system = SimpleNamespace(size_multiple=16)
+    system = SimpleNamespace(size_multiple=16, needs=frozenset())
 
     def __init__(self, schema: Schema, tile_size: int = 16, fail_at: int | None = None) -> None:
         self.schema = schema
@@ -79,8 +80,8 @@ def dots(tmp_path_factory: pytest.TempPathFactory) -> DefectDataset:
 
 
 @pytest.fixture(scope="module")
-def bank(dots: DefectDataset) -> MaskBank:
-    return MaskBank.from_dataset(dots, dots)
+def bank(dots: DefectDataset) -> Banks:
+    return Banks(MaskBank.from_dataset(dots, dots))
 
 
 def make_settings(**changes: Any) -> SynthesisSettings:
@@ -91,7 +92,7 @@ def make_settings(**changes: Any) -> SynthesisSettings:
     return SynthesisSettings(**(values | changes))
 
 
-def fill_set(bank: MaskBank, out: Path, batch_size: int = 4, **changes: Any) -> FakeSynthesizer:
+def fill_set(bank: Banks, out: Path, batch_size: int = 4, **changes: Any) -> FakeSynthesizer:
     fake = FakeSynthesizer(SCHEMA)
     fill(fake, bank, out, make_settings(**changes), batch_size=batch_size)  # type: ignore[arg-type]
     return fake
@@ -103,7 +104,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_set_is_as_planned(bank: MaskBank, dots: DefectDataset, tmp_path: Path) -> None:
+def test_set_is_as_planned(bank: Banks, dots: DefectDataset, tmp_path: Path) -> None:
     fill_set(bank, tmp_path / "set")
     made = DefectDataset.open(tmp_path / "set")
     assert Counter(label for r in made for label in r.labels) == {"dot": 9, "line": 5}
@@ -122,7 +123,7 @@ def test_set_is_as_planned(bank: MaskBank, dots: DefectDataset, tmp_path: Path) 
     assert len(first_half) == 2, "a part of the set shows all classes"
 
 
-def test_image_depends_on_settings_and_its_number_alone(bank: MaskBank, tmp_path: Path) -> None:
+def test_image_depends_on_settings_and_its_number_alone(bank: Banks, tmp_path: Path) -> None:
     shapes = fill_set(bank, tmp_path / "one", batch_size=1).shapes
     assert set(shapes) == {(1, 16, 16)}
     fill_set(bank, tmp_path / "all", batch_size=100)
@@ -141,7 +142,7 @@ def test_image_seeds_are_distinct_and_exact_in_json() -> None:
 
 @pytest.mark.parametrize("kept_lines", [0, 4, 6, 8, 14])
 def test_interrupted_set_ends_with_the_same_files(
-    bank: MaskBank, tmp_path: Path, kept_lines: int
+    bank: Banks, tmp_path: Path, kept_lines: int
 ) -> None:
     fill_set(bank, tmp_path / "whole")
     out = tmp_path / "set"
@@ -168,7 +169,7 @@ def test_interrupted_set_ends_with_the_same_files(
     assert sum(told) == 14
 
 
-def test_other_settings_are_refused(bank: MaskBank, tmp_path: Path) -> None:
+def test_other_settings_are_refused(bank: Banks, tmp_path: Path) -> None:
     fill_set(bank, tmp_path)
     before = contents(tmp_path)
     with pytest.raises(FlawsmithError, match=r"seed was 3, is 4; max_defects was 1, is 2; give"):
@@ -181,14 +182,14 @@ def test_other_settings_are_refused(bank: MaskBank, tmp_path: Path) -> None:
         fill_set(bank, tmp_path)
 
 
-def test_folder_that_holds_something_else_is_refused(bank: MaskBank, tmp_path: Path) -> None:
+def test_folder_that_holds_something_else_is_refused(bank: Banks, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(FlawsmithError, match="exists already"):
         fill_set(bank, tmp_path)
     assert contents(tmp_path) == {"mine.txt": b"keep"}
 
 
-def test_memory_does_not_grow_with_the_number_of_images(bank: MaskBank, tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_number_of_images(bank: Banks, tmp_path: Path) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()
         fill_set(bank, tmp_path / str(count), batch_size=16, plan={"dot": count}, tile_size=16)

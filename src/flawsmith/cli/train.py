@@ -58,7 +58,8 @@ def train(
         config, run, training_hooks(f"flawsmith train --resume {run}"), resume=resume is not None
     )
     if is_first_process():
-        console.print(f"trained on {done.images:,} images in {done.seconds / 60:.1f} min")
+        if done.images:
+            console.print(f"trained on {done.images:,} images in {done.seconds / 60:.1f} min")
         console.print(f"run folder: {run}   sample sheets: {run / 'samples'}")
         console.print(f"next: flawsmith synthesize {run} --data {config.data.path} --balance")
 

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from flawsmith.config import StrictModel, validate
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import ImageArray, from_unit
-from flawsmith.data.mask_bank import DrawnLabelMap, MaskBank
+from flawsmith.data.mask_bank import MaskBank
+from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.drawing import Banks, Drawn, make_request
 from flawsmith.experiment.training_data import training_records
 from flawsmith.storage import require_free, write_text
-from flawsmith.systems.base import SampleRequest, Samples
+from flawsmith.systems.base import Samples
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.loop import Advance
@@ -40,6 +42,7 @@ class SynthesisSettings(StrictModel):
         plan: images to make for each defect, by name.
         max_defects: most defects in one image.
         tile_size: height and width of the images.
+        sizes: wanted equivalent diameters of the defects in pixels; None: as the real ones vary.
         data: fingerprint of the data set that masks and layouts come from.
     """
 
@@ -53,6 +56,12 @@ class SynthesisSettings(StrictModel):
     max_defects: int
     tile_size: int
     data: str
+    sizes: tuple[float, float] | None = None
+
+    @property
+    def size_range(self) -> SizeRange | None:
+        """The wanted sizes."""
+        return None if self.sizes is None else SizeRange(*self.sizes)
 
     @property
     def total(self) -> int:
@@ -103,12 +112,13 @@ def synthesize(
     seed: int = 0,
     batch_size: int = 32,
     max_defects: int = 1,
+    sizes: SizeRange | None = None,
     advance: Advance | None = None,
 ) -> SynthesisReport:
     """Make a synthetic data set in ``out``, or go on with one that a kill left behind.
 
-    Masks and layouts come from the images that the run was trained on, never from the test fold or
-    from the parts that are kept for validation.
+    Masks, layouts and whatever real pixels the system needs come from the images that the run was
+    trained on, never from the test fold or from the parts that are kept for validation.
 
     Args:
         run: folder of a trained synthesizer.
@@ -119,6 +129,7 @@ def synthesize(
         seed: of everything random.
         batch_size: images at a time; files are equal bit by bit for the same batch size only.
         max_defects: most defects in one image.
+        sizes: of the defects; by default as the real ones vary.
         advance: told of finished images.
 
     Raises:
@@ -131,9 +142,9 @@ def synthesize(
             "1, 1 and 0"
         )
     records = synthesis_records(run, dataset, fold)
-    bank = MaskBank.from_dataset(dataset, records)
-    _require_masks(plan, bank)
     synthesizer = load_synthesizer(run)
+    banks = Banks.from_dataset(dataset, records, synthesizer.system.needs)
+    _require_masks(plan, banks.masks)
     settings = SynthesisSettings(
         run=synthesizer.run,
         checkpoint=ckpt.checkpoints(run)[-1].name,
@@ -144,8 +155,9 @@ def synthesize(
         max_defects=max_defects,
         tile_size=synthesizer.tile_size,
         data=dataset.fingerprint(),
+        sizes=None if sizes is None else (sizes.low, sizes.high),
     )
-    return fill(synthesizer, bank, out, settings, batch_size=batch_size, advance=advance)
+    return fill(synthesizer, banks, out, settings, batch_size=batch_size, advance=advance)
 
 
 def synthesis_records(
@@ -178,7 +190,7 @@ def synthesis_records(
 
 def fill(
     synthesizer: Synthesizer,
-    bank: MaskBank,
+    banks: Banks,
     out: Path,
     settings: SynthesisSettings,
     *,
@@ -191,7 +203,7 @@ def fill(
         FlawsmithError: if ``out`` holds anything but a beginning of the set with these settings.
     """
     _claim(out, settings)
-    class_ids = settings.class_ids(bank.schema)
+    class_ids = settings.class_ids(synthesizer.schema)
     started = time.perf_counter()
     with DatasetWriter(out, synthesizer.schema) as writer:
         first = len(writer)
@@ -202,16 +214,16 @@ def fill(
             indices = range(start, min(start + batch_size, settings.total))
             seeds = [settings.image_seed(index) for index in indices]
             drawn = [
-                bank.draw(
-                    np.random.default_rng(seed),
+                banks.draw(
+                    seed,
                     int(class_ids[index]),
                     settings.tile_size,
-                    settings.tile_size,
                     max_defects=settings.max_defects,
+                    sizes=settings.size_range,
                 )
                 for index, seed in zip(indices, seeds, strict=True)
             ]
-            samples = synthesizer.sample(_request(drawn), torch.tensor(seeds))
+            samples = synthesizer.sample(make_request(drawn), torch.tensor(seeds))
             new = [index for index in indices if index >= first]
             for index in new:
                 _write(writer, index, samples, index - start, drawn[index - start], settings)
@@ -229,18 +241,12 @@ def to_pixels(samples: Samples, index: int, schema: Schema) -> ImageArray:
     return from_unit((image + np.float32(1)) / np.float32(2), schema)
 
 
-def _request(drawn: list[DrawnLabelMap]) -> SampleRequest:
-    defects = np.stack([d.label_map.defects for d in drawn])
-    backgrounds = np.stack([d.label_map.backgrounds for d in drawn])
-    return SampleRequest(torch.from_numpy(defects).long(), torch.from_numpy(backgrounds).long())
-
-
 def _write(
     writer: DatasetWriter,
     index: int,
     samples: Samples,
     row: int,
-    drawn: DrawnLabelMap,
+    drawn: Drawn,
     settings: SynthesisSettings,
 ) -> None:
     writer.add(

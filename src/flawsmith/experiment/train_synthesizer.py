@@ -6,15 +6,17 @@ from pathlib import Path
 import torch
 
 from flawsmith.config import apply_overrides, load_preset, validate
-from flawsmith.data.images import write_image, write_index_mask
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.data.tiles import Tile, TileSource
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.runs import create_run
+from flawsmith.experiment.sample_gallery import write_gallery
 from flawsmith.experiment.training_data import tile_source, training_datasets
+from flawsmith.experiment.untrained_run import finish_untrained
 from flawsmith.systems import SYSTEMS
-from flawsmith.systems.base import Batch, SampleRequest, Samples, System, stack_tiles
+from flawsmith.systems.base import Batch, SampleRequest, System, stack_tiles
 from flawsmith.systems.load import load_config
+from flawsmith.systems.untrained import UntrainedSystem
 from flawsmith.training.config import RunConfig
 from flawsmith.training.loop import Fit, Hooks, Progress
 from flawsmith.training.sheets import label_picture, to_picture, write_sheet
@@ -62,9 +64,14 @@ def _require_tile_size(config: RunConfig) -> None:
 
 
 def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: bool) -> Progress:
-    """Train a system into ``run``, or go on with the run that is there."""
+    """Train a system into ``run``, or go on with the run that is there.
+
+    A system that learns nothing gets a complete run folder at once.
+    """
     if resume:
         config = load_config(run)
+    if issubclass(SYSTEMS.get(config.system), UntrainedSystem):
+        return finish_untrained(config, run, hooks, resume=resume)
     datasets, _ = training_datasets(config.data)
     clean = SYSTEMS.get(config.system).trains_on_clean
     source, schema = tile_source(datasets, config, clean=clean), datasets[0].schema
@@ -127,15 +134,5 @@ def _draw_sheet(system: System, images: int, tiles: list[Tile], schema: Schema, 
         ]
         name = schema.defects[tile.label - 1].name
         rows.append((name, pictures))
-        _write_gallery(run / "samples" / "gallery" / name, samples, i, schema)
+        write_gallery(run / "samples" / "gallery" / name, samples, i, schema)
     write_sheet(run / "samples" / f"{images:010d}.png", columns, rows)
-
-
-def _write_gallery(folder: Path, samples: Samples, index: int, schema: Schema) -> None:
-    """Write the newest sample of a class as files of its own, for the report."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_index_mask(
-        folder / "label.png", samples.defects[index].byte().cpu().numpy(), schema.palette()
-    )
-    for name, images in {"synthetic": samples.images, **samples.layers}.items():
-        write_image(folder / f"{name.lower()}.png", to_picture(images[index].float().cpu().numpy()))

@@ -1,0 +1,122 @@
+"""What a system is asked for: label maps out of the banks, and the real pixels that it needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flawsmith.data.background_bank import BackgroundBank, DrawnBackground
+from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
+from flawsmith.data.mask_bank import MaskBank
+from flawsmith.data.mask_bank.appearance import Exemplar
+from flawsmith.data.mask_bank.sizes import SizeRange
+from flawsmith.errors import FlawsmithError
+from flawsmith.systems.base import SampleRequest
+
+NEEDS = frozenset({"background_images", "exemplars"})
+"""What a system may need beside label maps."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one image is made of.
+
+    Attributes:
+        parents: file names of the images that mask, layout, exemplar and background come from.
+        background: the real surface, if the system needs one.
+        exemplar: the real defects, if the system needs them.
+    """
+
+    label_map: LabelMap
+    parents: tuple[str, ...]
+    background: DrawnBackground | None
+    exemplar: Exemplar | None
+
+
+@dataclass(frozen=True)
+class Banks:
+    """Where the requests come from; made of training images alone.
+
+    Attributes:
+        backgrounds: None if the system paints its own.
+    """
+
+    masks: MaskBank
+    backgrounds: BackgroundBank | None = None
+
+    @classmethod
+    def from_dataset(
+        cls, dataset: DefectDataset, records: Sequence[ImageRecord], needs: frozenset[str]
+    ) -> Self:
+        """Collect what a system with these needs is asked with."""
+        masks = MaskBank.from_dataset(dataset, records, appearance="exemplars" in needs)
+        backgrounds = None
+        if "background_images" in needs:
+            backgrounds = BackgroundBank.from_dataset(dataset, records)
+        return cls(masks, backgrounds)
+
+    def draw(
+        self,
+        seed: int,
+        class_id: int,
+        size: int,
+        *,
+        max_defects: int = 1,
+        sizes: SizeRange | None = None,
+    ) -> Drawn:
+        """Return what an image of size x size pixels is made of; it follows from the seed."""
+        rng = np.random.default_rng(seed)
+        background = None if self.backgrounds is None else self._background(rng, class_id, size)
+        drawn = self.masks.draw(
+            rng,
+            class_id,
+            size,
+            size,
+            background_map=None if background is None else background.backgrounds,
+            max_defects=max_defects,
+            sizes=sizes,
+        )
+        names = [*drawn.parents, *([] if background is None else [background.file_name])]
+        return Drawn(drawn.label_map, tuple(dict.fromkeys(names)), background, drawn.exemplar)
+
+    def _background(self, rng: np.random.Generator, class_id: int, size: int) -> DrawnBackground:
+        """Return a region on which the class occurs: like its mask's, or at least of a kind."""
+        assert self.backgrounds is not None
+        needed = self.masks.draw_needed(rng, class_id)
+        try:
+            return self.backgrounds.draw(rng, size, size, needed=needed)
+        except FlawsmithError:
+            home = {instance.background for instance in self.masks.instances[class_id]}
+            for background in sorted(home):
+                try:
+                    return self.backgrounds.draw(rng, size, size, needed=frozenset({background}))
+                except FlawsmithError as error:
+                    last = error
+            raise last from None
+
+
+def make_request(drawn: Sequence[Drawn]) -> SampleRequest:
+    """Return what was drawn as a request: images from [0, 1] to [-1, 1], channels first."""
+    images = [d.background.image for d in drawn if d.background is not None]
+    exemplars = [d.exemplar for d in drawn if d.exemplar is not None]
+    return SampleRequest(
+        defects=_indices([d.label_map.defects for d in drawn]),
+        backgrounds=_indices([d.label_map.backgrounds for d in drawn]),
+        background_images=_pictures(images) if images else None,
+        exemplars=_pictures([e.image for e in exemplars]) if exemplars else None,
+        exemplar_known=torch.from_numpy(np.stack([e.known for e in exemplars]))
+        if exemplars
+        else None,
+    )
+
+
+def _indices(maps: list[np.typing.NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(maps)).long()
+
+
+def _pictures(images: list[np.typing.NDArray[np.float32]]) -> Tensor:
+    stacked = np.stack(images).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(stacked * np.float32(2) - np.float32(1)))
