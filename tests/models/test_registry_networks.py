@@ -24,6 +24,7 @@ NETWORK_FACTS = {
     "dbs_gan_branch": ((image(1),), [(2, 1, 64, 64)], 7_523_969),
     "dbs_gan_combiner": ((image(1), image(1).flip(3)), [(2, 1, 64, 64)], 16_652_097),
     "dbs_gan_compact36": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 10_033_383),
+    "efficientnet_lite0": ((image(1),), [(2, 19, 64, 64)], 3_373_747),
     "fc_hardnet70": ((image(3),), [(2, 19, 64, 64)], 4_119_257),
     "patch_gan70": ((image(3),), [(2, 1, 6, 6)], 2_764_737),
 }

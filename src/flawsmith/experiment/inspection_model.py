@@ -73,7 +73,7 @@ class InspectionModel:
             raise FlawsmithError(
                 f"{run} has no checkpoint yet; go on with: flawsmith model train --resume {run}"
             )
-        training = SegmentationTraining(config, schema)
+        training = SegmentationTraining(config, schema, load=False)
         training.engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
         places = (run / f"{BEST}.safetensors", found[-1] / "ema.safetensors",
                   found[-1] / "networks.safetensors")  # fmt: skip

@@ -32,6 +32,7 @@ from flawsmith.models import NETWORKS
 from flawsmith.storage import write_text
 from flawsmith.systems.base import stack_tiles
 from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
+from flawsmith.training.checkpoint import checkpoints
 from flawsmith.training.loop import Fit, Hooks
 from flawsmith.training.processes import is_first_process
 
@@ -115,8 +116,9 @@ def _fit_network(
     def validate_now(training: SegmentationTraining) -> dict[str, float]:
         return _validate(training, config, datasets[0], looked_at)
 
+    resumes = bool(checkpoints(run))
     fit = Fit(
-        build=lambda: SegmentationTraining(config, schema),
+        build=lambda: SegmentationTraining(config, schema, load=not resumes),
         make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
         config=config,
         run=run,

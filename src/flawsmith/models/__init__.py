@@ -1,11 +1,15 @@
 """Networks, and the published variants of them by name. They know nothing of training."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import nn
 
+from flawsmith.errors import FlawsmithError
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
+from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
 from flawsmith.models.fc_hardnet import FcHarDNet
+from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.models.patch_gan import PatchGan
 from flawsmith.registry import Registry
 
@@ -70,3 +74,32 @@ def fc_hardnet70(*, in_channels: int = 3, num_classes: int = 19) -> FcHarDNet:
         num_layers=(4, 4, 8, 8, 8),
         multiplier=1.7,
     )
+
+
+@NETWORKS.register("efficientnet_lite0")
+def efficientnet_lite0_pyramid(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 19,
+    pretrained: bool = True,
+    encoder: Literal["tuned", "frozen"] = "tuned",
+    load: bool = True,
+) -> PyramidSegmenter:
+    """Return a feature pyramid on EfficientNet-Lite0 (Tan and Le 2019; Lin et al. 2017).
+
+    Args:
+        in_channels: 1 grey (repeated to RGB), 3 colour.
+        num_classes: with the background as class 0.
+        pretrained: begin with ImageNet weights and keep their batch-norm statistics.
+        encoder: whether the encoder's weights are trained, or only the decoder's.
+        load: False: a checkpoint brings the weights; nothing needs to be installed.
+    """
+    if encoder == "frozen" and not pretrained:
+        raise FlawsmithError(
+            "network.encoder = frozen and network.pretrained = false would keep random weights; "
+            "choose encoder = tuned or pretrained = true"
+        )
+    backbone = EfficientNetLite0(freeze_norm=pretrained)
+    if pretrained and load:
+        load_weights_(backbone)
+    return PyramidSegmenter(backbone, num_classes=num_classes, freeze_encoder=encoder == "frozen")

@@ -4,14 +4,17 @@ Bootstrapped cross-entropy (FC-HarDNet's own loss) plus Dice, AdamW; the seed pa
 the network, learning rate 0.001 and batch 16 (A34).
 """
 
+from typing import Any, Self
+
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
 from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss, rarity_weights
 from flawsmith.models import NETWORKS
+from flawsmith.models.settings import build_network, complete_settings
 from flawsmith.systems.base import Batch
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Engine, Losses
@@ -32,9 +35,14 @@ class SegmentationLoss(StrictModel):
 
 
 class SegmentationOptimizer(StrictModel):
-    """AdamW."""
+    """AdamW.
+
+    Attributes:
+        encoder_share: a pretrained encoder's learning rate as a share of ``learning_rate``.
+    """
 
     learning_rate: float = Field(default=1e-3, gt=0)
+    encoder_share: float = Field(default=1.0, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     max_norm: float | None = Field(default=5.0, gt=0)
 
@@ -44,6 +52,7 @@ class InspectionModelConfig(RunConfig):
 
     Attributes:
         arm: name of the training mix in reports: real, dbs_gan, ...
+        network: settings of the network; each has its own, listed in docs/models.md.
         overlap: pixels by which tiles overlap when whole images are inspected.
     """
 
@@ -51,20 +60,38 @@ class InspectionModelConfig(RunConfig):
     overlap: int = Field(default=32, ge=0)
     loss: SegmentationLoss = SegmentationLoss()
     optimizer: SegmentationOptimizer = SegmentationOptimizer()
+    network: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _network_is_complete(self) -> Self:
+        if self.system in NETWORKS:
+            factory = NETWORKS.get(self.system)
+            self.network.update(complete_settings(self.system, factory, self.network))
+        return self
 
 
 class SegmentationTraining:
-    """One network, one loss, one optimiser."""
+    """One network, one loss, one optimiser.
 
-    def __init__(self, config: InspectionModelConfig, schema: Schema) -> None:
+    Args:
+        config: of the run.
+        schema: gives channels and classes.
+        load: read pretrained weights; False where a checkpoint brings all weights.
+    """
+
+    def __init__(self, config: InspectionModelConfig, schema: Schema, *, load: bool = True) -> None:
         self.engine = Engine()
         self.config = config
-        self.segmenter = NETWORKS.get(config.system)(
-            in_channels=schema.channels, num_classes=schema.num_defects + 1
+        self.segmenter = build_network(
+            NETWORKS.get(config.system),
+            config.network,
+            in_channels=schema.channels,
+            num_classes=schema.num_defects + 1,
+            load=load,
         )
         settings = config.optimizer
         self.optimizer = torch.optim.AdamW(
-            self.segmenter.parameters(),
+            _parameter_groups(self.segmenter, settings),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
@@ -99,3 +126,17 @@ class SegmentationTraining:
         dice = dice_loss(logits, batch.defects)
         total = weights.weight_cross_entropy * cross_entropy + weights.weight_dice * dice
         return {"s/cross_entropy": cross_entropy, "s/dice": dice, "s/total": total}
+
+
+def _parameter_groups(network: nn.Module, settings: SegmentationOptimizer) -> list[dict[str, Any]]:
+    """Return what is trained, a part called ``encoder`` at its own learning rate."""
+    encoder: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            (encoder if name.startswith("encoder.") else rest).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": rest}]
+    if encoder:
+        rate = settings.learning_rate * settings.encoder_share
+        groups.append({"params": encoder, "lr": rate})
+    return groups
