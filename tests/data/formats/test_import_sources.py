@@ -23,7 +23,7 @@ def test_unknown_and_ambiguous_folders_name_what_was_seen(
 ):
     put(source / "a.png", picture(0))
     (source / "notes.txt").write_text("x")
-    with pytest.raises(FlawsmithError, match=r"no known format; it has 1 \.png, 1 \.txt.*coco:"):
+    with pytest.raises(FlawsmithError, match=r"no known format; it has 1 \.png, 1 \.txt.*coco, "):
         imported(source)
     write_json(source / "a.json", labelme("a.png", []))
     write_json(source / "b.json", coco(["a.png"], []))

@@ -1,11 +1,12 @@
 """Label files that are broken as a whole: JSON, XML, tables, masks and MAT-files."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_samples import SAMPLES, encoded, mask, picture, text, voc
+from fuzz_samples import HEIGHT, SAMPLES, WIDTH, encoded, mask, picture, text, voc
 from hostile_registry import Case, add, imported, put
 
 NO_LABELS = "no labels"
@@ -171,6 +172,14 @@ for what, data in {
 }.items():
     add(Case(f"MAT-file: {what}", sample("crackforest", {"groundTruth/001.mat": data}), images=2,
              excluded=1, findings={"unreadable labels": 1}))  # fmt: skip
+
+TAG = struct.pack("<II", 2, HEIGHT * WIDTH)
+for what, new in (("unknown", 8), ("an array in an array of numbers", 14)):  # scipy reads NULL
+    data = SAMPLES["crackforest"][0]()["groundTruth/001.mat"]
+    data = data.replace(TAG, struct.pack("<II", new, HEIGHT * WIDTH))
+    add(Case(f"MAT-file: type of values is {what}",
+             sample("crackforest", {"groundTruth/001.mat": data}), images=2, excluded=1,
+             findings={"unreadable labels": 1}))  # fmt: skip
 
 for what, row in {
     "short row": b"MT_Crack/Imgs/exp1_num_1.jpg,crack",

@@ -26,7 +26,11 @@ LABELS = "groundTruth"
 NOTHING, CRACK, OTHERS = 1, 2, (3, 4)
 MAX_UNPACKED_BYTES = 256 << 20
 HEADER_BYTES = 128
-COMPRESSED = 15  # miCOMPRESSED of the MAT-file format, version 5
+COMPRESSED, MATRIX = 15, 14  # element types of the MAT-file format, version 5
+KNOWN_TYPES = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13, MATRIX, 16, 17, 18})
+CELL, STRUCT = 1, 2
+KNOWN_CLASSES = frozenset({CELL, STRUCT, 4, *range(6, 16)})  # not objects, functions, sparse arrays
+MAX_DEPTH = 8
 
 
 @FORMATS.register("crackforest")
@@ -120,7 +124,48 @@ def _require_bounded(data: bytes) -> None:
         kind, size = struct.unpack_from(f"{order}II", data, position)
         if kind == COMPRESSED:
             packed = data[position + 8 : position + 8 + size]
-            unpacked += len(zlib.decompressobj().decompress(packed, MAX_UNPACKED_BYTES + 1))
+            element = zlib.decompressobj().decompress(packed, MAX_UNPACKED_BYTES + 1)
+            unpacked += len(element)
             if unpacked > MAX_UNPACKED_BYTES:
                 raise ValueError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 20} MB")
+        else:
+            element = data[position : position + 8 + size]
+        _require_known(element, order)
         position += 8 + size
+
+
+def _require_known(data: bytes, order: str, holder: int = STRUCT, depth: int = 0) -> None:
+    """Raise a `ValueError` for an element of a type that ends the process in scipy's reader.
+
+    Args:
+        data: elements one after the other, each with its tag.
+        order: of bytes, as in `struct`.
+        holder: class of the array that they belong to.
+        depth: of arrays around it.
+    """
+    position = 0
+    while position + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, position)
+        start = position + 8
+        if kind >> 16:  # a small element has its size and up to 4 bytes in the tag
+            kind, size, start = kind & 0xFFFF, kind >> 16, position + 4
+        if kind not in KNOWN_TYPES or start + size > len(data) or depth > MAX_DEPTH:
+            raise ValueError("it is damaged or has values that are no numbers")
+        if kind == MATRIX:
+            body = data[start : start + size]
+            own = _array_class(body, order)
+            if holder not in (CELL, STRUCT) or own not in KNOWN_CLASSES:
+                raise ValueError("it is damaged or has values that are no numbers")
+            _require_known(body, order, own, depth + 1)
+        position = max(start + size, position + 8)
+        position += -position % 8
+
+
+def _array_class(body: bytes, order: str) -> int:
+    """Return the class in the flags that an array begins with; 0 where there are none."""
+    if not body:
+        return STRUCT  # an empty field
+    if len(body) < 16 or struct.unpack_from(f"{order}II", body) != (6, 8):
+        return 0
+    flags: int = struct.unpack_from(f"{order}I", body, 8)[0]
+    return flags & 0xFF
