@@ -181,6 +181,11 @@ for what, new in (("unknown", 8), ("an array in an array of numbers", 14)):  # s
              sample("crackforest", {"groundTruth/001.mat": data}), images=2, excluded=1,
              findings={"unreadable labels": 1}))  # fmt: skip
 
+FLAGS, COMPLEX = (struct.pack("<IIII", 6, 8, flags, 0) for flags in (9, 0x809))
+add(Case("MAT-file: complex numbers without an imaginary part", sample("crackforest", {
+    "groundTruth/001.mat": SAMPLES["crackforest"][0]()["groundTruth/001.mat"].replace(
+        FLAGS, COMPLEX)}), images=2, excluded=1, findings={"unreadable labels": 1}))  # fmt: skip
+
 for what, row in {
     "short row": b"MT_Crack/Imgs/exp1_num_1.jpg,crack",
     "fold is a superscript": "MT_Crack/Imgs/exp1_num_1.jpg,crack,v,p,²,".encode(),

@@ -30,6 +30,7 @@ COMPRESSED, MATRIX = 15, 14  # element types of the MAT-file format, version 5
 KNOWN_TYPES = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13, MATRIX, 16, 17, 18})
 CELL, STRUCT = 1, 2
 KNOWN_CLASSES = frozenset({CELL, STRUCT, 4, *range(6, 16)})  # not objects, functions, sparse arrays
+COMPLEX = 0x800  # flag of an array with an imaginary part, for which scipy reads on past the end
 MAX_DEPTH = 8
 
 
@@ -168,4 +169,4 @@ def _array_class(body: bytes, order: str) -> int:
     if len(body) < 16 or struct.unpack_from(f"{order}II", body) != (6, 8):
         return 0
     flags: int = struct.unpack_from(f"{order}I", body, 8)[0]
-    return flags & 0xFF
+    return 0 if flags & COMPLEX else flags & 0xFF
