@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawsmith.cli.console import console, progress
-from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord, metadata_text
+from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import (
     TEST_FOLD,
     claims,
@@ -18,7 +18,7 @@ from flawsmith.data.folds import (
     split_folds,
     split_holdout,
 )
-from flawsmith.data.history import changing
+from flawsmith.data.freezing import freeze_folds
 from flawsmith.data.parts import VIEWS_FILE, dataset_views, join_parts, leaks, need_comparison
 from flawsmith.data.views import STEPS_AN_IMAGE
 from flawsmith.errors import FlawsmithError
@@ -58,7 +58,9 @@ def register(data: typer.Typer) -> None:
         if compare and csv is None and need_comparison(dataset):
             dataset = _join_views(dataset, draw)
         split = dataset.with_records(draw(dataset))
-        _save(split, opened, _arguments(csv, test, folds, seed, compare=compare, again=again))
+        freeze_folds(
+            split, opened, _arguments(csv, test, folds, seed, compare=compare, again=again)
+        )
         show(split, test_fold=None if test is None else TEST_FOLD)
 
 
@@ -85,17 +87,6 @@ def _arguments(
     given = (("--csv", csv), ("--test", test), ("--folds", folds), ("--seed", seed or None))
     result = [text for option, v in given if v is not None for text in (option, str(v))]
     return result + ["--no-compare"] * (not compare) + ["--again"] * again
-
-
-def _save(split: DefectDataset, opened: str, arguments: list[str]) -> None:
-    """Freeze the folds of a data set whose fingerprint was ``opened``; 'data undo' reverts it."""
-    with changing(split.root, "split", arguments) as changes:
-        if DefectDataset.open(split.root).fingerprint() != opened:
-            raise FlawsmithError(f"{split.root} was changed meanwhile; split it again")
-        changes.write(METADATA_FILE, metadata_text(split.records).encode())
-        folds = {record.fold for record in split if record.fold is not None}
-        parts = {record.part for record in split if record.source == "real"}
-        changes.summary.append(f"{len(folds)} folds of {len(parts)} parts")
 
 
 def _join_views(dataset: DefectDataset, draw: Draw) -> DefectDataset:

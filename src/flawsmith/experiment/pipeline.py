@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import split_folds
+from flawsmith.data.freezing import freeze_folds
 from flawsmith.data.parts import dataset_views, join_parts, need_comparison
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.plant import PlantAssumptions
@@ -62,6 +63,7 @@ class Pipeline:
     def split(self, *, folds: int, seed: int = 0) -> DefectDataset:
         """Freeze folds unless the data set has them; images of one piece stay together."""
         dataset = DefectDataset.open(self.data)
+        opened = dataset.fingerprint()
         if any(record.fold is None for record in dataset.usable()):
             if need_comparison(dataset):
                 self.say("comparing the images: which show one piece?")
@@ -69,7 +71,7 @@ class Pipeline:
                 self.say(f"{len(grouping.groups)} pieces have several images; they stay together")
                 dataset = dataset.with_records(grouping.records)
             dataset = dataset.with_records(split_folds(dataset, k=folds, seed=seed))
-            dataset.save_records()
+            freeze_folds(dataset, opened, [f"--folds={folds}", f"--seed={seed}"])
         return dataset
 
     def inspection_model(
