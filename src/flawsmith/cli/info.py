@@ -27,6 +27,7 @@ def info() -> None:
     models = Table("inspection model", "presets")
     for name in [n for n in NETWORKS.names() if preset_names(n) and n not in SYSTEMS]:
         models.add_row(name, ", ".join(preset_names(name)))
+    models.add_row("patchcore", ", ".join(preset_names("patchcore")))
     models.add_row("machine_vision", "fixed rules, fitted once")
     console.print(models)
     formats = Table("format of data import", "what it is")

@@ -28,7 +28,7 @@ def train_command(
     data: options.Data = None,
     out: options.Out = None,
     network: Annotated[
-        str, typer.Option(help="fc_hardnet70, or machine_vision for fixed rules.")
+        str, typer.Option(help="fc_hardnet70, efficientnet_lite0 (pretrained), patchcore, ...")
     ] = "fc_hardnet70",
     preset: options.Preset = "small",
     synthetic: Annotated[
@@ -125,6 +125,7 @@ def _figure(value: float | None) -> str:
 def _print_plan(config: InspectionModelConfig) -> None:
     from flawsmith.cli.train import print_costs
     from flawsmith.config import to_toml
+    from flawsmith.experiment.anomaly_model import PATCHCORE
     from flawsmith.experiment.estimate import estimate
     from flawsmith.experiment.train_model import MACHINE_VISION
     from flawsmith.experiment.training_data import tile_source, training_datasets
@@ -134,6 +135,10 @@ def _print_plan(config: InspectionModelConfig) -> None:
     if config.system == MACHINE_VISION:
         console.print(to_toml(config), markup=False)
         console.print("fits fixed rules to a sample of the training images in about a minute")
+        return
+    if config.system == PATCHCORE:
+        console.print(to_toml(config), markup=False)
+        console.print("fits a memory bank of good patches, about a minute for 200 images")
         return
     schema = datasets[0].schema
     console.print(to_toml(config), markup=False)

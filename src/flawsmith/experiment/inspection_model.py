@@ -13,6 +13,7 @@ from flawsmith.config import load_toml, to_toml, validate
 from flawsmith.data.images import ImageArray, to_unit
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.anomaly_model import BANK_FILE, AnomalyModel
 from flawsmith.inspection.machine_vision import MachineVision
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.inspection.tiling import predict_tiled
@@ -92,9 +93,14 @@ def load_model_config(run: Path) -> InspectionModelConfig:
 
 
 def load_predict(run: Path) -> Predict:
-    """Return what turns an image into scores: a trained network or the machine-vision baseline."""
+    """Return what turns an image into scores: a network, patchcore or machine vision.
+
+    The scores of patchcore have two planes, good and anomalous.
+    """
     if (run / MACHINE_VISION_FILE).is_file():
         return MachineVision.load(run / MACHINE_VISION_FILE).predict
+    if (run / BANK_FILE).is_file():
+        return AnomalyModel.load(run, load_model_config(run)).predict
     return InspectionModel.load(run).predict
 
 

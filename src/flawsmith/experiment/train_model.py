@@ -10,6 +10,15 @@ from flawsmith.config import apply_overrides, load_preset, validate
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, write_index_mask
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.anomaly_model import (
+    PATCHCORE,
+    THRESHOLDS,
+    AnyDefect,
+    fit_anomaly_model,
+    patchcore_settings,
+    with_heat_maps,
+    without_classes,
+)
 from flawsmith.experiment.inspection_model import (
     MACHINE_VISION_FILE,
     InspectionModel,
@@ -27,7 +36,7 @@ from flawsmith.experiment.training_data import (
 from flawsmith.inspection.machine_vision import MachineVision
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.segmentation import class_counts, confusion, iou, macro_iou
-from flawsmith.metrics.testing import choose_thresholds, evaluate
+from flawsmith.metrics.testing import SavePrediction, choose_thresholds, evaluate
 from flawsmith.models import NETWORKS
 from flawsmith.storage import write_text
 from flawsmith.systems.base import stack_tiles
@@ -54,15 +63,17 @@ def configure_model(
 ) -> InspectionModelConfig:
     """Return the complete configuration of an inspection model's run."""
     values = load_preset("fc_hardnet70" if network == MACHINE_VISION else network, preset)
-    if network != MACHINE_VISION:
+    if network not in (MACHINE_VISION, PATCHCORE):
         NETWORKS.get(network)
     values |= {"system": network, "preset": preset}
-    values["arm"] = arm or (network if network == MACHINE_VISION else _arm(synthetic))
+    values["arm"] = arm or (_arm(synthetic) if network in NETWORKS else network)
     values["data"] = {"path": str(data.absolute()), **values.get("data", {})}
     values["data"]["synthetic"] = [str(folder.absolute()) for folder in synthetic]
     if fold is not None:
         values["data"]["fold"] = fold
     values = apply_overrides(values, overrides)
+    if network == PATCHCORE:
+        values["network"] = patchcore_settings(values.get("network", {})).model_dump()
     return validate(InspectionModelConfig, values, source=f"{network} {preset}")
 
 
@@ -84,11 +95,17 @@ def train_model(config: InspectionModelConfig, run: Path, hooks: Hooks, *, resum
     if config.system == MACHINE_VISION:
         _fit_machine_vision(run, datasets[0], hooks)
         composition = _composition(datasets)
+    elif config.system == PATCHCORE:
+        fit_anomaly_model(config, run, datasets[0], validation, hooks)
+        composition = _composition(datasets[:1], good_only=True)
     else:
         composition = _fit_network(config, run, datasets, validation, hooks)
     if not is_first_process():
         return
     write_text(run / COMPOSITION_FILE, json.dumps(composition, indent=1))
+    if config.system == PATCHCORE:
+        save_thresholds(run, THRESHOLDS)
+        return
     records = validation or datasets[0].records
     with hooks.bar("thresholds", len(records)) as advance:
         thresholds = choose_thresholds(datasets[0], records, load_predict(run), progress=advance)
@@ -183,19 +200,26 @@ def evaluate_run(
         write_index_mask(folder / name, indices, dataset.schema.palette())
         return f"predictions/{name}"
 
+    predict, tested = load_predict(run), dataset
+    save: SavePrediction = save_prediction
+    if config.system == PATCHCORE:
+        tested = AnyDefect(dataset)
+        predict, save = with_heat_maps(run, predict, save)
     with hooks.bar(f"test {config.arm}", len(records)) as advance:
         evaluation = evaluate(
-            dataset,
+            tested,
             records,
-            load_predict(run),
+            predict,
             load_thresholds(run),
             arm=config.arm,
             model=config.system,
             fold=fold,
             composition=json.loads((run / COMPOSITION_FILE).read_text(encoding="utf-8")),
-            save_prediction=save_prediction,
+            save_prediction=save,
             progress=advance,
         )
+    if config.system == PATCHCORE:
+        evaluation = without_classes(evaluation, dataset)
     evaluation.save(run)
     return evaluation
 
@@ -213,9 +237,13 @@ def _spread(records: list[ImageRecord], count: int) -> list[ImageRecord]:
     return chosen[:count]
 
 
-def _composition(datasets: list[DefectDataset]) -> dict[str, dict[str, int]]:
+def _composition(
+    datasets: list[DefectDataset], *, good_only: bool = False
+) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for record in (record for dataset in datasets for record in dataset):
+        if good_only and not record.is_good:
+            continue
         for label in record.labels or ["good"]:
             of_source = counts.setdefault(record.source, {})
             of_source[label] = of_source.get(label, 0) + 1

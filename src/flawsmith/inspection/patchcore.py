@@ -1,0 +1,229 @@
+"""PatchCore: how far is each patch from all patches of good images (Roth et al. 2022)?
+
+Needs no defect to learn from. Differences from the paper (arXiv 2106.08265): channels are
+standardised, since the maps of a linear bottleneck differ in scale; the memory bank has a fixed
+size instead of a share of the data, so that memory and time are bounded; the score is the highest
+smoothed distance, without re-weighting by the neighbourhood in the bank. Features come from a
+function, hence whatever computes them need not be installed here.
+"""
+
+import io
+import math
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsmith.data.images import ImageArray
+from flawsmith.errors import FlawsmithError
+from flawsmith.inspection.tiling import predict_tiled
+from flawsmith.storage import write_bytes
+
+Floats = NDArray[np.float32]
+Features = Callable[[ImageArray], Sequence[Floats]]
+"""N tiles x H x W x C to feature maps N x h x w x c, the finest first."""
+
+PROJECTED = 64
+"""Dimensions in which the bank is chosen; distances survive a random projection (section 3.2)."""
+BLOCK_ROWS = 4096
+
+
+def patch_features(maps: Sequence[Floats], window: int) -> Floats:
+    """Return N x h x w x C patches on the grid of the finest map (section 3.1).
+
+    Every map is averaged over ``window`` x ``window`` neighbours, border values repeated, and
+    enlarged bilinearly.
+    """
+    height, width = maps[0].shape[1:3]
+    aligned = []
+    for values in maps:
+        mean = _neighbourhood_mean(values, window)
+        if mean.shape[1:3] != (height, width):
+            planes = np.moveaxis(mean, 3, 1).reshape(-1, *mean.shape[1:3])
+            large = np.stack([cv2.resize(plane, (width, height)) for plane in planes])
+            mean = np.moveaxis(large.reshape(len(mean), -1, height, width), 1, 3)
+        aligned.append(mean)
+    return np.concatenate(aligned, axis=3)
+
+
+def _neighbourhood_mean(values: Floats, window: int) -> Floats:
+    reach = window // 2
+    padded = np.pad(values, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
+    height, width = values.shape[1:3]
+    total = np.zeros_like(values)
+    for y in range(window):
+        for x in range(window):
+            total += padded[:, y : y + height, x : x + width]
+    return cast(Floats, total / np.float32(window**2))
+
+
+def k_center(points: Floats, count: int, *, seed: int = 0) -> NDArray[np.intp]:
+    """Return the indices of ``count`` points that cover all N x C points, greedily.
+
+    The first is the one nearest to the mean, each further one the point that is farthest from all
+    chosen ones (Sener and Savarese 2018); more than `PROJECTED` channels are projected at random.
+    """
+    if count >= len(points):
+        return np.arange(len(points))
+    if points.shape[1] > PROJECTED:
+        rng = np.random.default_rng(seed)
+        matrix = rng.standard_normal((points.shape[1], PROJECTED)).astype(np.float32)
+        points = points @ (matrix / np.float32(math.sqrt(PROJECTED)))
+    norms = (points**2).sum(axis=1)
+    mean = points.mean(axis=0)
+    newest = int((norms - 2 * points @ mean).argmin())
+    nearest = np.full(len(points), np.inf, np.float32)
+    chosen = []
+    for _ in range(count):
+        chosen.append(newest)
+        distance = norms - 2 * (points @ points[newest]) + norms[newest]
+        np.minimum(nearest, distance, out=nearest)
+        nearest[newest] = -1.0  # rounding must not choose a point twice
+        newest = int(nearest.argmax())
+    return np.array(chosen, np.intp)
+
+
+class Reservoir:
+    """A uniform random sample of at most ``size`` of all rows that were added."""
+
+    def __init__(self, size: int, *, seed: int = 0) -> None:
+        self._size = size
+        self._rng = np.random.default_rng(seed)
+        self._keys = np.empty(0)
+        self.rows: Floats = np.empty((0, 0), np.float32)
+
+    def add(self, rows: Floats) -> None:
+        """Consider N x C more rows."""
+        keys = np.concatenate([self._keys, self._rng.random(len(rows))])
+        rows = np.concatenate([self.rows.reshape(-1, rows.shape[1]), rows])
+        if len(keys) > self._size:
+            kept = np.sort(np.argpartition(keys, self._size)[: self._size])
+            keys, rows = keys[kept], rows[kept]
+        self._keys, self.rows = keys, rows
+
+
+@dataclass(frozen=True)
+class PatchCore:
+    """A memory bank of good patches.
+
+    Attributes:
+        bank: M x C standardised patches.
+        mean: C, of the channels.
+        deviation: C, of the channels.
+        window: neighbours that a patch is averaged over.
+        smoothing: standard deviation in pixels of the blur over the distances.
+        scale: the smoothed distance that scores 0.5.
+    """
+
+    bank: Floats
+    mean: Floats
+    deviation: Floats
+    window: int
+    smoothing: float
+    scale: float = 1.0
+
+    @classmethod
+    def fit(
+        cls,
+        batches: Iterable[Sequence[Floats]],
+        *,
+        bank_size: int,
+        candidates: int,
+        window: int,
+        smoothing: float,
+        seed: int = 0,
+    ) -> Self:
+        """Fill the bank from feature maps of good images, never holding more than ``candidates``.
+
+        Raises:
+            FlawsmithError: if there is no batch.
+        """
+        reservoir = Reservoir(candidates, seed=seed)
+        for maps in batches:
+            patches = patch_features(maps, window)
+            reservoir.add(patches.reshape(-1, patches.shape[-1]))
+        rows = reservoir.rows
+        if not len(rows):
+            raise FlawsmithError(
+                "there is no good training image; patchcore learns from good images alone: "
+                "import some, or train a network that learns from defects"
+            )
+        mean, deviation = rows.mean(axis=0), rows.std(axis=0) + np.float32(1e-6)
+        rows = (rows - mean) / deviation
+        bank = rows[k_center(rows, bank_size, seed=seed)]
+        return cls(bank, mean, deviation, window, smoothing)
+
+    def distances(self, maps: Sequence[Floats]) -> Floats:
+        """Return N x h x w distances to the nearest patch of the bank, per square-root channel."""
+        patches = patch_features(maps, self.window)
+        rows = ((patches - self.mean) / self.deviation).reshape(-1, patches.shape[-1])
+        norms = (self.bank**2).sum(axis=1)
+        nearest = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rows[start : start + BLOCK_ROWS]
+            least = (norms - 2 * block @ self.bank.T).min(axis=1) + (block**2).sum(axis=1)
+            nearest[start : start + BLOCK_ROWS] = np.sqrt(np.maximum(least, 0) / rows.shape[1])
+        return nearest.reshape(patches.shape[:3])
+
+    def heat_map(
+        self, image: ImageArray, features: Features, *, tile: int, overlap: int, batch_size: int
+    ) -> Floats:
+        """Return H x W smoothed distances of an H x W x C image of any size, by tiles."""
+
+        def heat(tiles: ImageArray) -> Floats:
+            found = self.distances(features(tiles))
+            return np.stack([cv2.resize(plane, (tile, tile))[None] for plane in found])
+
+        distance = predict_tiled(image, heat, tile, overlap, batch_size)[0]
+        return cast(Floats, cv2.GaussianBlur(distance, (0, 0), self.smoothing))
+
+    def scores(self, heat: Floats) -> Floats:
+        """Return 2 x H x W scores in [0, 1], good and anomalous: 1 - 2^(-distance / scale)."""
+        anomalous = 1 - np.exp2(-heat / np.float32(self.scale))
+        return np.stack([1 - anomalous, anomalous]).astype(np.float32)
+
+    def calibrated(self, good_parts: Sequence[float], overkill: float) -> Self:
+        """Return the same with the scale that fails at most a share ``overkill`` of good parts.
+
+        The k-th smallest of n highest distances, k = ceil((n + 1) (1 - overkill)): the next good
+        part exceeds it with at most this probability (split conformal prediction). With too few
+        parts for the promise it is the highest.
+
+        Args:
+            good_parts: highest distance of each good part that was not learned from.
+            overkill: share in (0, 1).
+        """
+        ordered = sorted(good_parts)
+        place = math.ceil((len(ordered) + 1) * (1 - overkill))
+        scale = ordered[min(place, len(ordered)) - 1]
+        # A little more, so that this very part passes whatever float32 rounds to.
+        return replace(self, scale=max(scale * 1.0001, 1e-6))
+
+    def save(self, path: Path) -> None:
+        """Write everything as one NumPy archive."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **vars(self))
+        write_bytes(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            FlawsmithError: if the file is damaged or no memory bank.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in ("bank", "mean", "deviation")}
+                window = int(archive["window"])
+                smoothing, scale = float(archive["smoothing"]), float(archive["scale"])
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise FlawsmithError(
+                f"{path} is no memory bank of patchcore ({error}); train the model again"
+            ) from None
+        return cls(**arrays, window=window, smoothing=smoothing, scale=scale)
