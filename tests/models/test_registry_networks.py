@@ -27,6 +27,7 @@ NETWORK_FACTS = {
     "efficientnet_lite0": ((image(1),), [(2, 19, 64, 64)], 3_373_747),
     "fc_hardnet70": ((image(3),), [(2, 19, 64, 64)], 4_119_257),
     "patch_gan70": ((image(3),), [(2, 1, 6, 6)], 2_764_737),
+    "smp": ((image(3),), [(2, 19, 64, 64)], 14_330_819),
 }
 
 
@@ -37,6 +38,8 @@ def outputs(network, inputs):
 
 @pytest.fixture(params=NETWORKS.names())
 def name(request):
+    if request.param == "smp":
+        pytest.importorskip("segmentation_models_pytorch")
     return request.param
 
 

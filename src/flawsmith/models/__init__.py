@@ -11,6 +11,7 @@ from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
 from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.models.patch_gan import PatchGan
+from flawsmith.models.segmentation_models import SegmentationModel
 from flawsmith.registry import Registry
 
 NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
@@ -103,3 +104,23 @@ def efficientnet_lite0_pyramid(
     if pretrained and load:
         load_weights_(backbone)
     return PyramidSegmenter(backbone, num_classes=num_classes, freeze_encoder=encoder == "frozen")
+
+
+@NETWORKS.register("smp")
+def smp(
+    *,
+    in_channels: int = 3,
+    num_classes: int = 19,
+    architecture: str = "unet",
+    backbone: str = "resnet18",
+    weights: str | None = None,
+    load: bool = True,
+) -> SegmentationModel:
+    """Return any network of segmentation-models-pytorch, which is an optional package."""
+    return SegmentationModel(
+        architecture=architecture,
+        backbone=backbone,
+        weights=weights if load else None,
+        in_channels=in_channels,
+        num_classes=num_classes,
+    )
