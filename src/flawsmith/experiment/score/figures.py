@@ -1,0 +1,299 @@
+"""The figures of one class from the features of its synthetic, training and held-out defects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from flawsmith.data.schema import Defect
+from flawsmith.experiment.score.facts import (
+    ClassScore,
+    ClosestPair,
+    CopyCheck,
+    Estimate,
+    Memorisation,
+    VariantFigures,
+)
+from flawsmith.experiment.score.table import CropTable
+from flawsmith.metrics.evaluation import Interval
+from flawsmith.metrics.generation import (
+    CopyThreshold,
+    FloatArray,
+    KernelSums,
+    best_correlation,
+    copy_threshold,
+    excess_probability,
+    frechet_distance,
+    mean_pairwise_distance,
+    nearest_distance,
+    neighbour_figures,
+)
+from flawsmith.metrics.generation.features import Variant
+from flawsmith.metrics.intervals import rate
+
+VARIANTS: tuple[Variant, ...] = ("in_mask", "pooled", "whole_tile")
+RESAMPLES = 1000
+HALVES = 200
+CLOSEST = 4
+FEWEST = 2
+
+
+@dataclass
+class Sides:
+    """The three tables of one class: made, trained on, held out."""
+
+    synthetic: CropTable
+    training: CropTable
+    held_out: CropTable
+
+    def of_class(self, class_id: int) -> "Sides":
+        """Return what belongs to one class."""
+        return Sides(*(t.of_class(class_id) for t in self._tables()))
+
+    def _tables(self) -> tuple[CropTable, CropTable, CropTable]:
+        return self.synthetic, self.training, self.held_out
+
+
+@dataclass
+class Replicates:
+    """Bootstrap estimates of one class, kept to average them over the classes."""
+
+    kid: dict[Variant, FloatArray] = field(default_factory=dict)
+    floor: dict[Variant, FloatArray] = field(default_factory=dict)
+
+
+def score_class(
+    defect: Defect, sides: Sides, features: str, parents: dict[str, list[str]], seed: int
+) -> tuple[ClassScore, Replicates]:
+    """Return the figures of one class, and the bootstrap behind its intervals.
+
+    Args:
+        defect: the class.
+        sides: its defects.
+        features: name of the feature network.
+        parents: of each synthetic image, to say whether a closest pair descends.
+        seed: of the resampling.
+    """
+    replicates = Replicates()
+    figures = [
+        _compare(sides, variant, f"{features}/{variant}", replicates, seed) for variant in VARIANTS
+    ]
+    counts = [len(t.places) for t in (sides.synthetic, sides.training, sides.held_out)]
+    score = ClassScore(
+        name=defect.name,
+        colour=defect.colour,
+        synthetic=counts[0],
+        training=counts[1],
+        training_parts=len(set(sides.training.parts("in_mask"))),
+        held_out=counts[2],
+        held_out_parts=len(set(sides.held_out.parts("in_mask"))),
+        note=_note(counts, len(set(sides.held_out.parts("in_mask")))),
+        figures=figures,
+        memorisation=_memorisation(sides, parents) if all(counts) else None,
+    )
+    return score, replicates
+
+
+def average(scores: Sequence[ClassScore], replicates: Sequence[Replicates]) -> ClassScore:
+    """Return the row of all classes: each class counts the same, however many defects it has."""
+    figures = []
+    for index, variant in enumerate(VARIANTS):
+        own = [score.figures[index] for score in scores]
+        values: dict[str, object] = {
+            name: _mean([getattr(f, name) for f in own])
+            for name, info in VariantFigures.model_fields.items()
+            if info.annotation == float | None
+        }
+        values["kid"] = _averaged([f.kid for f in own], [r.kid.get(variant) for r in replicates])
+        floors = [r.floor.get(variant) for r in replicates]
+        values["kid_floor"] = _averaged([f.kid_floor for f in own], floors)
+        values["kid_floor_halves"] = _averaged([f.kid_floor_halves for f in own], [])
+        small = any(f.frechet_small for f in own)
+        name = own[0].name if own else variant
+        figures.append(VariantFigures(name=name, frechet_small=small, **values))
+    without = [score.name for score in scores if score.figures[0].kid is None]
+    return ClassScore(
+        name="all classes",
+        synthetic=sum(s.synthetic for s in scores),
+        training=sum(s.training for s in scores),
+        training_parts=sum(s.training_parts for s in scores),
+        held_out=sum(s.held_out for s in scores),
+        held_out_parts=sum(s.held_out_parts for s in scores),
+        note=f"without {', '.join(without)}" if without else "",
+        figures=figures,
+        memorisation=_joined(scores),
+    )
+
+
+def _compare(
+    sides: Sides, variant: Variant, name: str, replicates: Replicates, seed: int
+) -> VariantFigures:
+    made, known, unseen = (
+        t.features[variant].astype(np.float64)
+        for t in (sides.synthetic, sides.training, sides.held_out)
+    )
+    known_parts, unseen_parts = sides.training.parts(variant), sides.held_out.parts(variant)
+    values: dict[str, object] = {"kid_floor_halves": _halves(sides, variant, seed)}
+    if len(made) >= FEWEST and len(unseen) >= FEWEST:
+        sums = KernelSums.of(made, unseen, None, unseen_parts)
+        values["kid"], replicates.kid[variant] = _estimate(sums, seed)
+        values["kid_all_pairs"] = float(KernelSums.of(made, unseen).distance()[0])
+        values["frechet"] = frechet_distance(made, unseen)
+        values["frechet_small"] = min(len(made), len(unseen)) <= made.shape[1]
+        if len(set(unseen_parts)) >= FEWEST:
+            near = neighbour_figures(unseen, made, groups=unseen_parts)
+            for figure in ("precision", "recall", "density", "coverage"):
+                values[figure] = getattr(near, figure)
+    if len(known) >= FEWEST and len(unseen) >= FEWEST:
+        sums = KernelSums.of(known, unseen, known_parts, unseen_parts)
+        values["kid_floor"], replicates.floor[variant] = _estimate(sums, seed)
+        values["frechet_floor"] = frechet_distance(known, unseen)
+        if len(set(unseen_parts)) >= FEWEST:
+            near = neighbour_figures(unseen, known, groups=unseen_parts)
+            values["density_floor"], values["coverage_floor"] = near.density, near.coverage
+    own = mean_pairwise_distance(made) if len(made) else None
+    real = mean_pairwise_distance(known, known_parts) if len(known) else None
+    ratio = own / real if own is not None and real else None
+    return VariantFigures.model_validate(
+        {"name": name, "diversity": own, "diversity_real": real, "diversity_ratio": ratio} | values
+    )
+
+
+def _estimate(sums: KernelSums, seed: int) -> tuple[Estimate | None, FloatArray]:
+    """Return the estimate with its interval over parts; None with fewer than two parts a side."""
+    value = float(sums.distance()[0])
+    if np.isnan(value):
+        return None, np.empty(0)
+    drawn = sums.bootstrap(RESAMPLES, seed)
+    return Estimate(value=value, interval=_interval(drawn)), drawn
+
+
+def _interval(drawn: FloatArray) -> Interval | None:
+    defined = drawn[~np.isnan(drawn)]
+    if not defined.size:
+        return None
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return Interval(low=float(low), high=float(high))
+
+
+def _halves(sides: Sides, variant: Variant, seed: int) -> Estimate | None:
+    """Return the distance of the real parts to each other, dealt at random into two halves."""
+    tables = (sides.training, sides.held_out)
+    if not all(len(t.features[variant]) for t in tables):
+        return None
+    real = np.concatenate([t.features[variant] for t in tables])
+    parts = [part for t in tables for part in t.parts(variant)]
+    sums = KernelSums.of(real, real, parts, parts)
+    count = len(sums.sizes_x)
+    if count < 2 * FEWEST:
+        return None
+    rng = np.random.default_rng(seed)
+    first = np.stack([rng.permutation(count) < count // 2 for _ in range(HALVES)]).astype(float)
+    drawn = sums.distance(first, 1.0 - first)
+    return Estimate(value=float(drawn.mean()), interval=_interval(drawn))
+
+
+def _memorisation(sides: Sides, parents: dict[str, list[str]]) -> Memorisation:
+    made, known, unseen = (
+        t.features["in_mask"] for t in (sides.synthetic, sides.training, sides.held_out)
+    )
+    distances, nearest = nearest_distance(made, known)
+    limit = copy_threshold(nearest_distance(unseen, known)[0])
+    flags = limit.flags(distances)
+    own = sides.training.signatures
+    correlation, _ = best_correlation(sides.synthetic.signatures, own)
+    alike = copy_threshold(-best_correlation(sides.held_out.signatures, own)[0])
+    pixel_flags = alike.flags(-correlation)
+    usual = limit.median or 1.0
+    parts = len(set(sides.held_out.parts("in_mask")))
+    closest = []
+    for index in np.argsort(distances, kind="stable")[:CLOSEST].tolist():
+        made_place = sides.synthetic.places[index]
+        real_place = sides.training.places[nearest[index]]
+        closest.append(
+            ClosestPair(
+                synthetic=made_place.file_name,
+                synthetic_centre=made_place.centre,
+                real=real_place.file_name,
+                real_centre=real_place.centre,
+                ratio=float(distances[index] / usual),
+                correlation=float(correlation[index]),
+                flagged=bool(flags[index]),
+                pixels_flagged=bool(pixel_flags[index]),
+                descends=real_place.file_name in parents.get(made_place.file_name, []),
+            )
+        )
+    return Memorisation(
+        ratio=float(np.median(distances) / usual),
+        features=_check(int(flags.sum()), len(flags), limit, limit.value, parts),
+        pixels=_check(int(pixel_flags.sum()), len(flags), alike, -alike.value, parts),
+        closest=closest,
+    )
+
+
+def _check(
+    flagged: int, total: int, limit: CopyThreshold, threshold: float, parts: int
+) -> CopyCheck:
+    share = rate(flagged, total)
+    assert share is not None  # a class without a synthetic defect is not checked
+    chance = excess_probability(flagged, total, limit.expected_share, parts)
+    return CopyCheck(
+        flagged=share,
+        expected_share=limit.expected_share,
+        threshold=threshold,
+        chance=chance if parts >= FEWEST else 1.0,  # one part says nothing of others
+    )
+
+
+def _joined(scores: Sequence[ClassScore]) -> Memorisation | None:
+    """Return the check over all classes whose threshold rests on more than one part."""
+    judged = [s for s in scores if s.memorisation and s.held_out_parts >= FEWEST]
+    found = [s.memorisation for s in judged if s.memorisation]
+    parts = sum(s.held_out_parts for s in judged)
+    if not found:
+        return None
+
+    def join(checks: Sequence[CopyCheck]) -> CopyCheck:
+        total = sum(check.flagged.total for check in checks)
+        share = rate(sum(check.flagged.count for check in checks), total)
+        assert share is not None  # see `_check`
+        expected = sum(check.expected_share * check.flagged.total for check in checks) / total
+        # One class may be copied, or all a little; Bonferroni for looking at both.
+        one = len(checks) * min(check.chance for check in checks)
+        together = excess_probability(share.count, total, expected, parts)
+        return CopyCheck(
+            flagged=share,
+            expected_share=expected,
+            threshold=float(np.mean([check.threshold for check in checks])),
+            chance=min(1.0, 2.0 * min(one, together)),
+        )
+
+    return Memorisation(
+        ratio=float(np.mean([m.ratio for m in found])),
+        features=join([m.features for m in found]),
+        pixels=join([m.pixels for m in found]),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _averaged(
+    estimates: Sequence[Estimate | None], drawn: Sequence[FloatArray | None]
+) -> Estimate | None:
+    known = [estimate.value for estimate in estimates if estimate is not None]
+    if not known:
+        return None
+    usable = [values for values in drawn if values is not None and values.size]
+    interval = _interval(np.mean(usable, axis=0)) if len(usable) == len(known) else None
+    return Estimate(value=float(np.mean(known)), interval=interval)
+
+
+def _note(counts: Sequence[int], held_out_parts: int) -> str:
+    names = ("synthetic", "real training", "real held-out")
+    few = [f"{count} {name}" for count, name in zip(counts, names, strict=True) if count < FEWEST]
+    if few:
+        return f"too few: {', '.join(few)}"
+    return "too few: 1 held-out part" if held_out_parts < FEWEST else ""

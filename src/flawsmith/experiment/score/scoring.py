@@ -1,0 +1,221 @@
+"""From a synthetic set and its data set to a score: what may be compared, and the comparison."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from flawsmith import __version__
+from flawsmith.config import load_toml
+from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.data.tiles import DataConfig
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.score.crops import CROP_SIZE
+from flawsmith.experiment.score.facts import Score
+from flawsmith.experiment.score.figures import RESAMPLES, Sides, average, score_class
+from flawsmith.experiment.score.table import LIMIT, gather
+from flawsmith.experiment.synthesis import SETTINGS_FILE
+from flawsmith.experiment.training_data import held_out_records, training_records
+from flawsmith.metrics.generation.features import FEATURE_NETWORKS
+from flawsmith.training.config import CONFIG_FILE
+from flawsmith.training.loop import Advance
+
+Against = Literal["test", "validation"]
+
+VALIDATION_SHARE = 0.2
+"""As the presets from small on have it; for a set that does not lie in its run's folder."""
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What is compared with what, checked to fit together.
+
+    Attributes:
+        made: the synthetic images.
+        training: real images that the generator may have seen.
+        held_out: real images that it has not.
+        origin: values of ``synthesis.json``, as far as there are any.
+    """
+
+    synthetic: DefectDataset
+    data: DefectDataset
+    made: list[ImageRecord]
+    training: list[ImageRecord]
+    held_out: list[ImageRecord]
+    fold: int
+    against: Against
+    origin: dict[str, object]
+
+    @property
+    def images(self) -> int:
+        """Images that will be read."""
+        return len(self.made) + len(self.training) + len(self.held_out)
+
+
+def prepare(
+    synthetic: Path, data: Path, *, fold: int | None = None, validation: bool = False
+) -> ScoreRequest:
+    """Open both sets and deal the real images.
+
+    Args:
+        synthetic: a synthetic set.
+        data: the data set that its synthesizer was trained on.
+        fold: the test fold; by default the one that ``synthesis.json`` names, and no other.
+        validation: compare with the inner validation parts instead of the test parts, which a
+            choice between generators must never look at.
+
+    Raises:
+        FlawsmithError: if there is no synthetic image, the classes differ, the fold is unknown or
+            another one, or a synthetic image descends from a held-out part.
+    """
+    made_set, dataset = DefectDataset.open(synthetic), DefectDataset.open(data)
+    made = [r for r in made_set.usable() if r.source == "synthetic" and r.labels]
+    if not made:
+        raise FlawsmithError(
+            f"{synthetic} has no synthetic image with a defect; make some with: "
+            "flawsmith synthesize RUN --balance --data DATA"
+        )
+    names = made_set.schema.defect_names, dataset.schema.defect_names
+    if names[0] != names[1]:
+        raise FlawsmithError(
+            f"{synthetic} has the defects {', '.join(names[0])}; {data} has "
+            f"{', '.join(names[1])}; give the data set that it was made from"
+        )
+    origin = _origin(synthetic)
+    tested = _fold(origin, fold, synthetic)
+    share = _validation_share(synthetic)
+    training, inner = training_records(
+        dataset, DataConfig(path=str(data), fold=tested, validation_share=share)
+    )
+    held_out = inner if validation else held_out_records(dataset, tested)
+    against: Against = "validation" if validation else "test"
+    held_out = [r for r in held_out if r.source == "real"]
+    _require_apart(made, held_out, synthetic, against)
+    real = [r for r in training if r.source == "real"]
+    return ScoreRequest(
+        made_set, dataset, made,
+        training=[r for r in real if r.labels],
+        held_out=[r for r in held_out if r.labels],
+        fold=tested, against=against, origin=origin,
+    )  # fmt: skip
+
+
+def score(
+    request: ScoreRequest,
+    *,
+    features: str = "efficientnet_lite0",
+    limit: int = LIMIT,
+    seed: int = 0,
+    advance: Advance | None = None,
+) -> tuple[Score, Sides]:
+    """Return all figures, and the defects they come from.
+
+    Args:
+        request: see `prepare`.
+        features: name of the feature network.
+        limit: most defects of a class and origin; more are drawn from at random.
+        seed: of every draw.
+        advance: told of images that were read.
+
+    Raises:
+        FlawsmithError: if there is no such network, its weights are missing or a file is damaged.
+    """
+    network = FEATURE_NETWORKS.get(features)()
+    tile = min(min(r.height, r.width) for r in request.made)
+    tables = [
+        gather(dataset, records, network, tile=tile, seed=seed, limit=limit, advance=advance)
+        for dataset, records in (
+            (request.synthetic, request.made),
+            (request.data, request.training),
+            (request.data, request.held_out),
+        )
+    ]
+    sides = Sides(*tables)
+    parents = {record.file_name: record.parents for record in request.made}
+    found = [
+        score_class(defect, sides.of_class(defect.id), features, parents, seed)
+        for defect in request.data.schema.defects
+    ]
+    # A class that the set does not try to show is not among its failures.
+    shown = [pair for pair in found if pair[0].synthetic]
+    result = Score(
+        synthetic=str(request.synthetic.root),
+        data=str(request.data.root),
+        data_fingerprint=request.data.fingerprint(),
+        system=str(request.origin.get("system", request.made[0].system or "")),
+        run=str(request.origin.get("run", request.made[0].run or "")),
+        fold=request.fold,
+        against=request.against,
+        features=features,
+        crop_size=CROP_SIZE,
+        tile=tile,
+        limit=limit,
+        seed=seed,
+        resamples=RESAMPLES,
+        simulated=request.data.schema.simulated,
+        classes=[pair[0] for pair in found],
+        overall=average([pair[0] for pair in shown], [pair[1] for pair in shown]),
+        version=__version__,
+    )
+    return result, sides
+
+
+def _origin(synthetic: Path) -> dict[str, object]:
+    path = synthetic / SETTINGS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FlawsmithError(f"{path} cannot be read: {error}; synthesize the set again") from None
+    if not isinstance(values, dict):
+        raise FlawsmithError(f"{path} holds no settings; synthesize the set again")
+    return values
+
+
+def _fold(origin: dict[str, object], given: int | None, synthetic: Path) -> int:
+    made_for = origin.get("fold", given)
+    if not isinstance(made_for, int):
+        why = (
+            f"{synthetic} was made by a synthesizer that left out no fold"
+            if origin
+            else f"{synthetic} does not say which fold was left out (it has no {SETTINGS_FILE})"
+        )
+        todo = "train one with --fold K and synthesize again" if origin else "give --fold K"
+        raise FlawsmithError(f"{why}, so no real part is known to be unseen; {todo}")
+    if given is not None and given != made_for:
+        raise FlawsmithError(
+            f"{synthetic} was made leaving out fold {made_for}, not fold {given}: its synthesizer "
+            f"has seen the parts of fold {given}; leave --fold out"
+        )
+    return made_for
+
+
+def _validation_share(synthetic: Path) -> float:
+    """Return the share that the run of this set kept for validation, where the set lies in it."""
+    path = synthetic.resolve().parent / CONFIG_FILE
+    if path.is_file():
+        table = load_toml(path).get("data")
+        share = table.get("validation_share") if isinstance(table, dict) else None
+        if isinstance(share, float | int):
+            return float(share)
+    return VALIDATION_SHARE
+
+
+def _require_apart(
+    made: list[ImageRecord], held_out: list[ImageRecord], synthetic: Path, against: Against
+) -> None:
+    if not any(record.labels for record in held_out):
+        raise FlawsmithError(
+            f"no {against} part has a defect, so there is nothing real to compare with; split the "
+            "data set into fewer folds, or score against the other parts (--against)"
+        )
+    names = {record.file_name for record in held_out}
+    for record in made:
+        seen = [parent for parent in record.parents if parent in names]
+        if seen:
+            raise FlawsmithError(
+                f"{synthetic}/{record.file_name} descends from {seen[0]}, which is held out "
+                f"({against}); a score against it would praise a copy: synthesize with the fold "
+                "left out"
+            )
