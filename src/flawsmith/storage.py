@@ -148,9 +148,14 @@ def _put_in_place(temporary: Path, path: Path) -> None:
 
 def require_free(path: Path, *, what: str) -> None:
     """Raise a `FlawsmithError` unless ``path`` is absent or an empty folder."""
-    if path.is_dir() and not any(path.iterdir()):
-        return
-    if path.exists():
+    try:
+        path.lstat()
+        free = path.is_dir() and not any(path.iterdir())
+    except FileNotFoundError:
+        free = True
+    except (OSError, ValueError) as error:  # such as a name that no file can have
+        raise FlawsmithError(f"cannot write the {what} {path}: {error}") from None
+    if not free:
         raise FlawsmithError(
             f"{path} exists already; give another place for the {what}, or remove it first"
         )

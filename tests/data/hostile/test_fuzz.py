@@ -22,18 +22,7 @@ def test_every_format_has_a_sample_that_is_imported_as_itself(tmp_path):
                 assert attempt(tmp_path / "box", make(), {}, chosen) == ("imported", ""), make
 
 
-KNOWN = {
-    "hugging_face": "metadata.csv: a cell too many, a lone carriage return; lone surrogates in JSON"
-}
-NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name], strict=True))
-    if name in KNOWN
-    else name
-    for name in sorted(SAMPLES)
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(SAMPLES))
 def test_damaged_folders_are_imported_or_refused(name, tmp_path):
     counts, failures = fuzz([name], INPUTS, SEED, tmp_path / "box", show=False)
     assert failures == []

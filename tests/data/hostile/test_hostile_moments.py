@@ -14,6 +14,7 @@ from hostile_registry import put
 
 from flawsmith.data import images
 from flawsmith.data.formats import import_folder, importing
+from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 
 
@@ -152,7 +153,24 @@ def test_output_inside_the_source_leaves_its_files_alone(source):
     assert again.images == 3
 
 
-@pytest.mark.xfail(reason="Path.is_dir raises OSError for it", raises=OSError, strict=True)
-def test_output_whose_name_is_too_long(source, tmp_path):
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_names_that_no_file_can_have(source, tmp_path, name):
     with pytest.raises(FlawsmithError, match="cannot write the data set"):
-        import_folder(source, tmp_path / ("x" * 300))
+        import_folder(source, tmp_path / name)
+    with pytest.raises(FlawsmithError, match="there is no folder"):
+        import_folder(tmp_path / name, tmp_path / "out")
+
+
+def test_source_and_set_whose_names_are_no_text(source, tmp_path):
+    odd = source.rename(tmp_path / os.fsdecode(b"\xb2\xd0"))
+    report = import_folder(odd, tmp_path / "out")
+    assert report.images == 3
+    assert Schema.load(tmp_path / "out").name == "残"
+    import_folder(odd, tmp_path / "named", name="\ud800")
+    assert Schema.load(tmp_path / "named").name == "\ufffd"
+
+
+def test_pixel_size_that_is_no_number(source, tmp_path):
+    with pytest.raises(FlawsmithError, match="pixel size"):
+        import_folder(source, tmp_path / "out", pixel_size_mm=(float("nan"), 1.0))
+    assert not (tmp_path / "out").exists()

@@ -106,7 +106,8 @@ def _read_mask(
 def _compare_labels(
     record: ImageRecord, present: Sequence[str], mask: LabelArray, tally: Tally, schema: Schema
 ) -> None:
-    absent = [n for n in record.labels if n in schema.defect_names and n not in present]
+    known = [n for n in record.labels if n in schema.defect_names]
+    absent = [n for n in known if n not in present and n not in record.weak_labels]
     silent = [name for name in present if name not in record.labels]
     if absent and not mask.any():
         message = f"labelled {', '.join(absent)}, but no pixel of {record.mask_file_name} is"

@@ -13,15 +13,13 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from flawsmith.data.formats.archives import ArchiveMember, is_archive, unpack
-from flawsmith.data.formats.text import decode_name, decode_text
+from flawsmith.data.formats.text import decode_name, decode_text, parse_json
 from flawsmith.data.images import is_image_file
 from flawsmith.data.schema import SCHEMA_FILE
 from flawsmith.errors import FlawsmithError
 
 MAX_LABEL_BYTES = 256 << 20
 """Larger label files are refused: no annotation tool writes them, and they fill the memory."""
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 GOOD_NAMES = frozenset(
     "good ok okay io normal free none pass nodefect nodefects defectfree nondefective "
@@ -36,8 +34,10 @@ def is_good_name(name: str) -> bool:
 
 def require_source(root: Path, *, archives: bool = True) -> None:
     """Raise a `FlawsmithError` unless ``root`` is a folder to import, or an archive of one."""
-    if not root.exists():
-        raise FlawsmithError(f"there is no folder {root}")
+    try:
+        root.stat()
+    except (OSError, ValueError):  # also a name that no file can have
+        raise FlawsmithError(f"there is no folder {root}") from None
     if not root.is_dir() and not (archives and is_archive(root)):
         raise FlawsmithError(
             f"{root} is a file; give the folder with images and labels, or a zip archive of it"
@@ -181,12 +181,7 @@ class SourceFolder:
             FlawsmithError: if it is larger than 256 MB, nested too deeply or not JSON.
         """
         try:
-            text = self.read_text(name)
-            content = json.loads(text)
-            if _SURROGATE.search(text):  # half a pair becomes U+FFFD, a whole one stays
-                data = json.dumps(content, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
-                content = json.loads(data.decode("utf-16-le", "replace"))
-            return content
+            return parse_json(self.read_text(name))
         except (ValueError, RecursionError) as error:
             raise FlawsmithError(f"{name} is not readable JSON: {error}") from None
 

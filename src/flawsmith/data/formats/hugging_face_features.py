@@ -4,7 +4,6 @@ Features are kept in the JSON form that `datasets` writes (``dataset_info.json``
 the YAML form in the head of ``README.md`` is brought into it.
 """
 
-import json
 import posixpath
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from flawsmith.data.formats.folder import SourceFolder
+from flawsmith.data.formats.text import decode_text, parse_json
 from flawsmith.errors import FlawsmithError
 
 Features = dict[str, Any]
@@ -24,7 +24,7 @@ LONGEST_HEAD = 1 << 20
 def features_of(metadata: dict[bytes, bytes]) -> Features:
     """Return the features in the metadata of an Arrow schema, or nothing."""
     try:
-        content = json.loads(metadata.get(b"huggingface", b"{}"))
+        content = parse_json(decode_text(metadata.get(b"huggingface", b"{}")))
         found = content["info"]["features"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}

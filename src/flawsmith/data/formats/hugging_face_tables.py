@@ -6,7 +6,6 @@ and no pickle is run; ``pyarrow`` is imported only when there is a file for it.
 
 import csv
 import io
-import json
 import posixpath
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from flawsmith.data.formats.folder import MAX_LABEL_BYTES, OutsideSourceError, SourceFolder
 from flawsmith.data.formats.hugging_face_features import features_of
+from flawsmith.data.formats.text import parse_json
 from flawsmith.errors import FlawsmithError
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -64,7 +64,9 @@ class MetadataTable(Table):
     def __init__(self, folder: SourceFolder, file: str) -> None:
         self.file = file
         text = folder.read_text(file)
-        self._rows = _csv_rows(text) if file.lower().endswith(".csv") else _json_rows(file, text)
+        self._rows = (
+            _csv_rows(file, text) if file.lower().endswith(".csv") else _json_rows(file, text)
+        )
         self.columns = list(dict.fromkeys(key for row in self._rows for key in row))
         self.features = {}
 
@@ -74,8 +76,13 @@ class MetadataTable(Table):
             yield {column: row.get(column) for column in columns}
 
 
-def _csv_rows(text: str) -> list[Row]:
-    return [dict(row) for row in csv.DictReader(io.StringIO(text))]
+def _csv_rows(file: str, text: str) -> list[Row]:
+    """Return the rows; cells beyond the last column have no name and are left out."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return [{name: cell for name, cell in row.items() if name is not None} for row in reader]
+    except csv.Error as error:
+        raise FlawsmithError(f"{file}, line {reader.line_num} is no CSV: {error}") from None
 
 
 def _json_rows(file: str, text: str) -> list[Row]:
@@ -84,7 +91,7 @@ def _json_rows(file: str, text: str) -> list[Row]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except (ValueError, RecursionError) as error:
             raise FlawsmithError(f"{file}, line {number} is not JSON: {error}") from None
         if not isinstance(row, dict):

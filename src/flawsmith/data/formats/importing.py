@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from flawsmith import __version__
-from flawsmith.config import StrictModel
+from flawsmith.config import StrictModel, validate
 from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, ImageRecord, write_metadata
 from flawsmith.data.formats.base import FORMATS, Finding, Source, SourceImage, choose_format
 from flawsmith.data.formats.canvas import Boxes, Canvas, ClassTable
@@ -21,6 +21,7 @@ from flawsmith.data.formats.import_journal import Entry, ImportJournal
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.data.formats.patterns import PathPattern, path_pattern
 from flawsmith.data.formats.pixel_facts import PixelFacts, PixelTally
+from flawsmith.data.formats.text import decode_name, printable
 from flawsmith.data.images import ImageArray, read_image
 from flawsmith.data.schema import PixelSize, Schema, make_backgrounds
 from flawsmith.errors import FlawsmithError
@@ -112,7 +113,8 @@ def import_folder(
         work = _Import(folder, _read(folder, chosen), patterns, boxes, link=link)
         key = json.dumps([__version__, chosen, options, folder.fingerprint()])
         with ImportJournal.open(root, _hash(key), keep=UNPACKED) as journal:
-            schema = work.schema(name or folder.root.name or "data", pixel_size_mm)
+            title = name or decode_name(folder.root.name) or "data"
+            schema = work.schema(title, pixel_size_mm)
             work.run(root, schema, journal, white_level, progress)
             shutil.rmtree(root / UNPACKED, ignore_errors=True)
             report = work.report(chosen, reason)
@@ -174,11 +176,13 @@ class _Import:
         defects = self.classes.defects
         taken = {defect.name.casefold() for defect in defects}
         surface = next(n for n in ("surface", "background", "no defect") if n not in taken)
+        size = None
+        if pixel_size_mm:
+            values = dict(zip("xy", pixel_size_mm, strict=True))
+            size = validate(PixelSize, values, source="the pixel size")
         return Schema(
-            name=name[:80],
-            pixel_size_mm=PixelSize(x=pixel_size_mm[0], y=pixel_size_mm[1])
-            if pixel_size_mm
-            else None,
+            name=printable(name[:80]),
+            pixel_size_mm=size,
             backgrounds=make_backgrounds([surface]),
             defects=defects,
         )
@@ -335,7 +339,7 @@ class _Import:
                 "before it draws folds. Say it with --part-pattern where names or folders tell."
             )
         return ImportReport(
-            source=str(self.folder.root),
+            source=printable(str(self.folder.root)),
             format=chosen,
             reason=reason,
             images=len(self.records),
@@ -369,7 +373,7 @@ def _write_scratch(root: Path, data: bytes) -> Path:
     try:
         with Image.open(io.BytesIO(data)) as image:
             suffix = _SUFFIXES.get(image.format or "")
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
         raise FlawsmithError(f"its embedded image is damaged: {error}") from None
     if suffix is None:
         raise FlawsmithError("its embedded image is of no supported type (PNG, JPEG, BMP, TIFF)")

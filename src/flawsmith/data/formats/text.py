@@ -1,8 +1,13 @@
 """Names and texts in unknown encodings: UTF-8, or what their bytes suggest."""
 
+import json
 import os
+import re
+from typing import Any
 
 CANDIDATES = ("utf-8-sig", "gb18030", "shift_jis", "euc_kr", "cp1252")
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16
 
@@ -47,6 +52,20 @@ def decode_name(name: str) -> str:
         # No system writes UTF-16 here, and its mark alone would decode to nothing.
         name = data.decode("latin-1") if data.startswith(_MARKS) else decode_text(data)
     return printable(name)
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401 - JSON has any type
+    """Return the content of a JSON text; half of a surrogate pair becomes U+FFFD.
+
+    Raises:
+        ValueError: if it is not JSON.
+        RecursionError: if it is nested too deeply.
+    """
+    content = json.loads(text)
+    if _SURROGATE.search(text):
+        data = json.dumps(content, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+        content = json.loads(data.decode("utf-16-le", "replace"))
+    return content
 
 
 def printable(text: str) -> str:
