@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsmith.data.images import BoolArray, ImageArray, LabelArray, to_unit
-from flawsmith.data.mask_bank.shapes import Piece, Variant
+from flawsmith.data.mask_bank.shapes import Mask, Piece, Variant
 from flawsmith.data.schema import Schema
 
 MARGIN_SHARE = 0.25
@@ -93,6 +93,29 @@ class Appearance:
             borderValue=0,
         )
         return np.clip(picture, 0.0, 1.0).reshape(*known.shape, -1), known > 0.999
+
+
+def grain(appearance: Appearance, mask: Mask) -> complex:
+    """Return how much the surface around a defect has a direction: coherence * exp(2i angle).
+
+    From the structure tensor: 0 for isotropic grain, modulus 1 for straight parallel lines, whose
+    angle it is.
+    """
+    grey = appearance.pixels.astype(np.float32)
+    grey = grey.mean(axis=2) if grey.ndim == 3 else grey
+    if min(grey.shape) < 3:
+        return 0j
+    defect = np.zeros(grey.shape, np.uint8)
+    rows, columns = mask.shape
+    above, before = appearance.above, appearance.before
+    defect[above : above + rows, before : before + columns] = mask
+    off = appearance.known & (cv2.dilate(defect, np.ones((9, 9), np.uint8)) == 0)
+    y, x = (side[off] for side in np.gradient(cv2.GaussianBlur(grey, (0, 0), 1.0)))
+    power = float((x * x + y * y).sum())
+    if power == 0.0:
+        return 0j
+    # Lines run across the gradient: a turn by 90 degrees is a sign in the doubled angle.
+    return -complex(float((x * x - y * y).sum()), 2.0 * float((x * y).sum())) / power
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,27 @@ from numpy.typing import NDArray
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import LabelArray
 from flawsmith.data.mask_bank.appearance import DRAWN_MARGIN, Exemplar
-from flawsmith.data.mask_bank.instances import MaskInstance, find_instances, measure_habit
+from flawsmith.data.mask_bank.instances import (
+    MaskInstance,
+    find_instances,
+    has_grain,
+    measure_habit,
+)
 from flawsmith.data.mask_bank.layouts import Layout
 from flawsmith.data.mask_bank.placement import place, place_cut
-from flawsmith.data.mask_bank.shapes import Piece, Variant, Variation, vary
+from flawsmith.data.mask_bank.shapes import LARGEST_ELASTIC, Piece, Variant, Variation, vary
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 
 MAX_BYTES = 256 << 20
 """Default limit of the memory for masks, and of that for layouts."""
+
+LARGE_PICTURE = 40
+"""Longer side in pixels of the box of a defect in whose picture the texture can be seen."""
+
+PICTURE_ELASTIC = 0.5
+"""Limit of the bend of such a picture, in pixels: more turns straight lines into waves."""
 
 Item = TypeVar("Item")
 
@@ -84,6 +95,7 @@ class MaskBank:
         self.classes = sorted(self.instances)
         self._weights = {c: _weights(self.instances[c]) for c in self.classes}
         self._fitting: dict[frozenset[int], list[int]] = {}
+        self.has_grain = has_grain(instances)
         self.shows_pictures = any(i.appearance is not None for i in instances)
         self.habits = {c: measure_habit(self.instances[c], self.layouts) for c in self.classes}
 
@@ -243,10 +255,14 @@ class MaskBank:
         width: int,
         sizes: SizeRange | None,
     ) -> Variant:
+        pictured = instance.appearance is not None
+        large = pictured and max(instance.mask.shape) > LARGE_PICTURE
         variation = Variation(
             upright=self.habits[instance.class_id].keeps_direction,
+            keeps_grain=large and self.has_grain,
             scale=None if sizes is None else sizes.draw_scale(instance.diameter, rng),
-            margin=None if instance.appearance is None else DRAWN_MARGIN,
+            largest_elastic=PICTURE_ELASTIC if large else LARGEST_ELASTIC,
+            margin=DRAWN_MARGIN if pictured else None,
         )
         return vary(instance.mask, rng, variation, height=height, width=width)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from flawsmith.data.dataset import ImageRecord, LabelMap
 from flawsmith.data.images import ImageArray
-from flawsmith.data.mask_bank.appearance import Appearance
+from flawsmith.data.mask_bank.appearance import Appearance, grain
 from flawsmith.data.mask_bank.layouts import Layout, boundary_distance, fill_ignored
 from flawsmith.data.mask_bank.shapes import Mask, direction, heart, split_instances
 from flawsmith.data.schema import IGNORE
@@ -24,6 +24,9 @@ NARROW_SPREAD = 0.15
 
 NEAR_SHARE = 0.5
 """A class keeps near a boundary if its median distance is below this share of the usual one."""
+
+GRAIN = 0.2
+"""Mean coherence of the textures, with one direction, above which the surface has a direction."""
 
 STRAIGHT = 0.8
 """Mean resultant length of the directions above which a class has its own direction."""
@@ -134,3 +137,10 @@ def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) 
         keeps_boundary=bool(usual.size and np.median(own) < NEAR_SHARE * np.median(usual)),
         keeps_direction=bool(long_enough and abs(directions.sum()) > STRAIGHT * weight),
     )
+
+
+def has_grain(instances: Sequence[MaskInstance]) -> bool:
+    """Tell whether the surface around these defects has a direction that their pictures share."""
+    known = [i for i in instances if i.appearance is not None]
+    grains = [grain(i.appearance, i.mask) for i in known if i.appearance is not None]
+    return bool(grains) and abs(sum(grains)) > GRAIN * len(grains)

@@ -22,6 +22,8 @@ LARGEST_ELASTIC = 3.0
 """Its limit, in pixels."""
 UPRIGHT_ANGLE = 15.0
 """Largest turn, in degrees, of a class that has its own direction."""
+GRAIN_ANGLE = 4.0
+"""The same of a picture whose texture has the direction of the surface around it."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Variation:
 
     Attributes:
         upright: keep the direction: turn by at most 15 degrees (and 180), never mirror.
+        keeps_grain: keep that of a texture: turn by at most 4 degrees (and 180).
         scale: factor on lengths; by default random.
         largest_elastic: limit of the standard deviation of the bend, in pixels.
         margin: pixels around the result whose source is wanted too; the area then follows the
@@ -106,6 +109,7 @@ class Variation:
     """
 
     upright: bool = False
+    keeps_grain: bool = False
     scale: float | None = None
     largest_elastic: float = LARGEST_ELASTIC
     margin: int | None = None
@@ -205,8 +209,9 @@ def _linear_map(rng: np.random.Generator, variation: Variation) -> NDArray[np.fl
     upright = variation.upright
     scale = variation.scale or float(np.exp(rng.uniform(low, high)))
     degrees = rng.uniform(-180, 180)
-    if upright:
-        degrees = rng.uniform(-UPRIGHT_ANGLE, UPRIGHT_ANGLE) + 180 * rng.integers(2)
+    if upright or variation.keeps_grain:
+        most = GRAIN_ANGLE if variation.keeps_grain else UPRIGHT_ANGLE
+        degrees = rng.uniform(-most, most) + 180 * rng.integers(2)
     angle = np.deg2rad(degrees)
     mirror = -1.0 if not upright and rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -240,7 +245,8 @@ def _source_maps(
     grid = rng.normal(0.0, deviation, (4, 4, 2)).astype(np.float32)
     inner = (x.size - 2 * margin, y.size - 2 * margin)
     bend = cv2.resize(grid, inner, interpolation=cv2.INTER_CUBIC)
-    bend = np.pad(bend, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    if margin:
+        bend = np.pad(bend, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     return np.stack(
         [
             inverse[0, 0] * x + inverse[0, 1] * y + np.float32(pixel[1]) + bend[..., 0],
