@@ -20,7 +20,7 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import ImageArray, LabelArray, to_unit
 from flawsmith.data.schema import IGNORE, Schema, make_defects
 from flawsmith.errors import FlawsmithError
-from flawsmith.inspection.patchcore import Features, Floats, PatchCore
+from flawsmith.inspection.patchcore import Features, Floats, PatchCore, with_margin
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.inspection.tiling import tile_grid
 from flawsmith.metrics.evaluation import Evaluation
@@ -174,7 +174,7 @@ def _good_tiles(
     tiles: list[NDArray[np.float32]] = []
     with hooks.bar("fit", len(chosen)) as advance:
         for record in chosen:
-            image = signed(dataset.image(record), dataset.schema)
+            image = with_margin(signed(dataset.image(record), dataset.schema))
             height, width = image.shape[:2]
             padding = [(0, max(size - height, 0)), (0, max(size - width, 0)), (0, 0)]
             padded = np.pad(image, padding, mode="reflect").astype(np.float32, copy=False)

@@ -31,6 +31,13 @@ Features = Callable[[ImageArray], Sequence[Floats]]
 PROJECTED = 64
 """Dimensions in which the bank is chosen; distances survive a random projection (section 3.2)."""
 BLOCK_ROWS = 4096
+MARGIN = 32
+"""Pixels mirrored around an image: a network's zero padding at its border is no anomaly."""
+
+
+def with_margin(image: ImageArray) -> ImageArray:
+    """Return an H x W x C image with `MARGIN` mirrored pixels on all sides."""
+    return cast(ImageArray, np.pad(image, [(MARGIN, MARGIN)] * 2 + [(0, 0)], mode="reflect"))
 
 
 def patch_features(maps: Sequence[Floats], window: int) -> Floats:
@@ -179,7 +186,8 @@ class PatchCore:
             found = self.distances(features(tiles))
             return np.stack([cv2.resize(plane, (tile, tile))[None] for plane in found])
 
-        distance = predict_tiled(image, heat, tile, overlap, batch_size)[0]
+        distance = predict_tiled(with_margin(image), heat, tile, overlap, batch_size)[0]
+        distance = distance[MARGIN:-MARGIN, MARGIN:-MARGIN]
         return cast(Floats, cv2.GaussianBlur(distance, (0, 0), self.smoothing))
 
     def scores(self, heat: Floats) -> Floats:
