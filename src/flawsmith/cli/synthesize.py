@@ -39,6 +39,12 @@ def synthesize(
         int | None, typer.Option(help="Images of each class; by default as the largest class.")
     ] = None,
     max_defects: Annotated[int | None, typer.Option(help="Most defects in one image. [1]")] = None,
+    size_px: Annotated[
+        str | None, typer.Option(help="Diameters of the defects in pixels, such as 10..40.")
+    ] = None,
+    size_mm: Annotated[
+        str | None, typer.Option(help="The same in millimetres; needs the data's pixel size.")
+    ] = None,
     background: Annotated[
         str | None, typer.Option(help="Background of the drawing, where it names none.")
     ] = None,
@@ -56,7 +62,7 @@ def synthesize(
     if mask is not None:
         _refuse(
             "--mask", data=data, fold=fold, per_class=per_class, max_defects=max_defects,
-            batch_size=batch_size,
+            batch_size=batch_size, size_px=size_px, size_mm=size_mm,
         )  # fmt: skip
         if out is None:
             raise FlawsmithError("--mask needs --out FOLDER for the images")
@@ -68,7 +74,7 @@ def synthesize(
     _fill(
         run, data, out or run / "synthetic", fold=fold, per_class=per_class, seed=seed,
         max_defects=1 if max_defects is None else max_defects,
-        batch_size=32 if batch_size is None else batch_size,
+        batch_size=32 if batch_size is None else batch_size, size_px=size_px, size_mm=size_mm,
     )  # fmt: skip
 
 
@@ -88,13 +94,17 @@ def _fill(
     max_defects: int,
     seed: int,
     batch_size: int,
+    size_px: str | None,
+    size_mm: str | None,
 ) -> None:
     from flawsmith.data.dataset import DefectDataset
+    from flawsmith.data.mask_bank.sizes import parse_sizes
     from flawsmith.experiment.balance import balance
     from flawsmith.experiment.synthesis import synthesis_records
     from flawsmith.experiment.synthesis import synthesize as make
 
     dataset = DefectDataset.open(data)
+    sizes = parse_sizes(size_px, size_mm, dataset.schema)
     plan = balance(synthesis_records(run, dataset, fold), dataset.schema, per_class)
     _print_plan(plan)
     if not plan.total:
@@ -104,7 +114,7 @@ def _fill(
         with progress("synthesizing", plan.total) as advance:
             report = make(
                 run, dataset, out, plan=plan.added, fold=fold, seed=seed, batch_size=batch_size,
-                max_defects=max_defects, advance=advance,
+                max_defects=max_defects, sizes=sizes, advance=advance,
             )  # fmt: skip
     except KeyboardInterrupt:
         message = f"stopped; nothing in {out} is lost: the same command goes on"

@@ -11,7 +11,7 @@ from torch import Tensor
 from flawsmith.data.background_bank import BackgroundBank, DrawnBackground
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.mask_bank import MaskBank
-from flawsmith.data.mask_bank.appearance import Exemplar
+from flawsmith.data.mask_bank.appearance import Exemplar, Surface
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SampleRequest
@@ -78,6 +78,7 @@ class Banks:
             background_map=None if background is None else background.backgrounds,
             max_defects=max_defects,
             sizes=sizes,
+            surface=None if background is None else Surface.of(background.image),
         )
         names = [*drawn.parents, *([] if background is None else [background.file_name])]
         return Drawn(drawn.label_map, tuple(dict.fromkeys(names)), background, drawn.exemplar)

@@ -22,6 +22,13 @@ NEIGHBOUR_GAP = 2
 """Other defects and ignored pixels are unknown, and so are this many pixels around them."""
 
 
+TONE_TOLERANCE = 0.1
+ROUGHNESS_TOLERANCE = 0.5
+"""Differences of tone, and of the logarithm of roughness, that a defect is moved over easily."""
+
+LEAST_ROUGHNESS = 0.01
+
+
 @dataclass(frozen=True)
 class Appearance:
     """The picture of one defect.
@@ -93,6 +100,37 @@ class Appearance:
             borderValue=0,
         )
         return np.clip(picture, 0.0, 1.0).reshape(*known.shape, -1), known > 0.999
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Tone and roughness of a surface, of the full scale."""
+
+    tone: float
+    roughness: float
+
+    @classmethod
+    def of(cls, unit: NDArray[np.float32], seen: BoolArray | None = None) -> Self:
+        """Measure a H x W x C picture in [0, 1], where it is seen."""
+        values = unit.mean(axis=2)
+        chosen = values if seen is None or not seen.any() else values[seen]
+        return cls(float(chosen.mean()), float(chosen.std()))
+
+    def likeness(self, other: "Surface") -> float:
+        """Return the logarithm of how much another surface is like this one, 0 for the same."""
+        tone = (self.tone - other.tone) / TONE_TOLERANCE
+        ratio = np.log((self.roughness + LEAST_ROUGHNESS) / (other.roughness + LEAST_ROUGHNESS))
+        return -0.5 * float(tone**2 + (ratio / ROUGHNESS_TOLERANCE) ** 2)
+
+
+def surface_around(appearance: Appearance, mask: Mask, schema: Schema) -> Surface:
+    """Return what the surface around a defect is like."""
+    defect = np.zeros(appearance.known.shape, np.uint8)
+    rows, columns = mask.shape
+    above, before = appearance.above, appearance.before
+    defect[above : above + rows, before : before + columns] = mask
+    off = appearance.known & (cv2.dilate(defect, np.ones((5, 5), np.uint8)) == 0)
+    return Surface.of(to_unit(appearance.pixels, schema), off)
 
 
 def grain(appearance: Appearance, mask: Mask) -> complex:

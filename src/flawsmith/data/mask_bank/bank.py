@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import LabelArray
-from flawsmith.data.mask_bank.appearance import DRAWN_MARGIN, Exemplar
+from flawsmith.data.mask_bank.appearance import DRAWN_MARGIN, Exemplar, Surface, surface_around
 from flawsmith.data.mask_bank.instances import (
     MaskInstance,
     find_instances,
@@ -95,6 +95,7 @@ class MaskBank:
         self.classes = sorted(self.instances)
         self._weights = {c: _weights(self.instances[c]) for c in self.classes}
         self._fitting: dict[frozenset[int], list[int]] = {}
+        self._around: dict[int, list[Surface]] = {}
         self.has_grain = has_grain(instances)
         self.shows_pictures = any(i.appearance is not None for i in instances)
         self.habits = {c: measure_habit(self.instances[c], self.layouts) for c in self.classes}
@@ -148,6 +149,7 @@ class MaskBank:
         background_map: LabelArray | None = None,
         max_defects: int = 1,
         sizes: SizeRange | None = None,
+        surface: Surface | None = None,
     ) -> DrawnLabelMap:
         """Return a label map that shows a defect of the class.
 
@@ -160,12 +162,14 @@ class MaskBank:
             max_defects: one up to this many defects, the further ones of any class; those that
                 find no free place are left out.
             sizes: of the defects; by default as the real ones vary.
+            surface: what the defect shall lie on; a mask whose picture shows a like surface is
+                then drawn more often.
 
         Raises:
             FlawsmithError: if the bank has no mask of the class, or the background map does not
                 show what the class occurs on, or no mask can be scaled to the sizes.
         """
-        instance = self._choose(rng, class_id, background_map, sizes)
+        instance = self._choose(rng, class_id, background_map, sizes, surface)
         variant = self._vary(instance, rng, height, width, sizes)
         if background_map is None:
             layout = self._layout(instance, rng, height, width).at_least(height, width, rng)
@@ -219,6 +223,7 @@ class MaskBank:
         class_id: int,
         background_map: LabelArray | None,
         sizes: SizeRange | None = None,
+        surface: Surface | None = None,
     ) -> MaskInstance:
         known = self.instances.get(class_id, [])
         if not known:
@@ -241,7 +246,20 @@ class MaskBank:
             weights = weights * sizes.reachable(diameters)
             if not weights.any():
                 raise sizes.out_of_reach(self._name(class_id), diameters)
+        if surface is not None and self.shows_pictures:
+            likeness = np.array([surface.likeness(s) for s in self._surfaces(class_id)])
+            weights = weights * np.exp(likeness - likeness[weights > 0].max())
         return known[int(rng.choice(len(known), p=weights / weights.sum()))]
+
+    def _surfaces(self, class_id: int) -> list[Surface]:
+        """Return what is around each defect of a class whose pictures are kept."""
+        if class_id not in self._around:
+            self._around[class_id] = [
+                surface_around(i.appearance, i.mask, self.schema)
+                for i in self.instances[class_id]
+                if i.appearance is not None
+            ]
+        return self._around[class_id]
 
     def _name(self, class_id: int) -> str:
         ids = range(1, self.schema.num_defects + 1)
