@@ -85,6 +85,6 @@ def _listed(folder: SourceFolder, source: Source) -> set[tuple[str, str]]:
         except FlawsmithError as error:
             source.find("unreadable labels", file, str(error))
             continue
-        numbers = re.findall(r"([^\s/\\,;]+)_label\.\w+", text, re.IGNORECASE)
+        numbers = re.findall(r"([^\s/\\,;]{1,99})_label\.\w+", text, re.IGNORECASE)
         listed |= {(home, number.casefold()) for number in numbers}
     return listed
