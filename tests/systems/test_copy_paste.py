@@ -99,13 +99,16 @@ def test_texture_comes_from_the_background():
     assert abs(agreement(0.0)) < 0.3
 
 
-def test_values_stay_in_range():
+def test_values_stay_in_range_and_the_change_of_tone_within_its_limit():
     background, exemplar, mask, known = scene()
-    result = paste(
-        background - 0.75, exemplar, mask, known, blend(mode="feathered"), np.random.default_rng(0)
-    )
-    assert result.min() >= min(-1.0, float(background.min() - 0.75))
-    assert result[mask].min() == -1.0
+    dark = background - 0.75
+    lowest = {}
+    for limit in (0.5, 2.0):
+        settings = blend(mode="feathered", largest_offset=limit)
+        result = paste(dark, exemplar, mask, known, settings, np.random.default_rng(0))
+        lowest[limit] = float(result[mask].min())
+    assert lowest[2.0] == -1.0
+    assert lowest[0.5] == pytest.approx(float(exemplar[mask].min()) - 0.5, abs=1e-6)
 
 
 def test_poisson_agrees_with_opencv():

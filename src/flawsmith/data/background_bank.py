@@ -26,8 +26,8 @@ CLEARANCE = 8
 FEWEST_GOOD = 8
 """With fewer good images that fit, regions beside defects are drawn as well, for variety."""
 
-NEEDED_SHARE = 0.02
-"""A region shows a background if at least this share of its pixels does."""
+NEEDED_SHARE = 0.2
+"""A region shows a background if at least this share of its pixels does: room for a defect."""
 
 WINDOW_ATTEMPTS = 32
 MANY_WINDOW_ATTEMPTS = 1024

@@ -43,6 +43,8 @@ class CopyPasteBlend(StrictModel):
         ring: width in pixels of the ring beyond the gap that tells the tone.
         largest_gain: limit of the factor that brings the contrast of the defect's old
             surroundings to that of the new ones; 1: the contrast stays.
+        largest_offset: limit of the change of tone, of the full scale 2 of images in [-1, 1]: a
+            ring that shows something else than the surface, such as a frame, does no harm then.
         contrast: largest random relative change of the defect's contrast.
         texture: share of the defect's fine texture that is taken from the background instead.
         texture_scale: structure of so many pixels and less is fine.
@@ -53,6 +55,7 @@ class CopyPasteBlend(StrictModel):
     ring_gap: float = Field(default=2.0, ge=0)
     ring: float = Field(default=6.0, ge=1)
     largest_gain: float = Field(default=1.25, ge=1)
+    largest_offset: float = Field(default=0.5, ge=0, le=2)
     contrast: float = Field(default=0.1, ge=0, lt=1)
     texture: float = Field(default=0.0, ge=0, le=1)
     texture_scale: float = Field(default=3.0, gt=0)
@@ -198,12 +201,13 @@ def _match(patch: _Patch, blend: CopyPasteBlend, contrast: float) -> Floats:
     gain = contrast * float(np.clip(ratio, 1.0 / blend.largest_gain, blend.largest_gain))
     centre = there.mean(axis=0)
     defect = (centre + np.float32(gain) * (patch.defect - centre)).astype(np.float32)
+    limit = np.float32(blend.largest_offset)
     if blend.mode == "feathered":
-        lifted = defect + (here.mean(axis=0) - centre)
+        lifted = defect + np.clip(here.mean(axis=0) - centre, -limit, limit)
     else:
         difference = patch.background - defect
         if blend.mode == "membrane":
-            lifted = defect + membrane(difference, ring)
+            lifted = defect + np.clip(membrane(difference, ring), -limit, limit)
         else:
             unknown = patch.known & (patch.distance <= blend.edge)
             lifted = defect + solve_laplace(difference, unknown, patch.known)

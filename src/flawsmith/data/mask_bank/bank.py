@@ -38,6 +38,9 @@ MAX_BYTES = 256 << 20
 LARGE_PICTURE = 40
 """Longer side in pixels of the box of a defect in whose picture the texture can be seen."""
 
+CUT_WEIGHT = 0.2
+"""How often the picture of a defect that its image cut off is drawn: the straight cut is seen."""
+
 PICTURE_ELASTIC = 0.5
 """Limit of the bend of such a picture, in pixels: more turns straight lines into waves."""
 
@@ -246,6 +249,8 @@ class MaskBank:
             weights = weights * sizes.reachable(diameters)
             if not weights.any():
                 raise sizes.out_of_reach(self._name(class_id), diameters)
+        if self.shows_pictures:
+            weights = weights * np.where([i.is_cut for i in known], CUT_WEIGHT, 1.0)
         if surface is not None and self.shows_pictures:
             likeness = np.array([surface.likeness(s) for s in self._surfaces(class_id)])
             weights = weights * np.exp(likeness - likeness[weights > 0].max())

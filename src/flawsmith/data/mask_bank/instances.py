@@ -9,7 +9,7 @@ from flawsmith.data.dataset import ImageRecord, LabelMap
 from flawsmith.data.images import ImageArray
 from flawsmith.data.mask_bank.appearance import Appearance, grain
 from flawsmith.data.mask_bank.layouts import Layout, boundary_distance, fill_ignored
-from flawsmith.data.mask_bank.shapes import Mask, direction, heart, split_instances
+from flawsmith.data.mask_bank.shapes import Mask, Piece, direction, heart, split_instances
 from flawsmith.data.schema import IGNORE
 
 COVERED_SHARE = 0.01
@@ -28,6 +28,9 @@ NEAR_SHARE = 0.5
 GRAIN = 0.2
 """Mean coherence of the textures, with one direction, above which the surface has a direction."""
 
+CUT_SHARE = 0.3
+"""A defect on the edge of its image for more than this share of its diameter is cut visibly."""
+
 STRAIGHT = 0.8
 """Mean resultant length of the directions above which a class has its own direction."""
 
@@ -45,6 +48,7 @@ class MaskInstance:
         background: the one under its heart, the pixel nearest to its centroid.
         boundary_distance: of the heart to the nearest boundary of backgrounds, in pixels.
         appearance: its picture, if the bank keeps pictures.
+        is_cut: whether the edge of the image cuts off a good part of it.
     """
 
     class_id: int
@@ -56,6 +60,7 @@ class MaskInstance:
     background: int
     boundary_distance: float
     appearance: Appearance | None = None
+    is_cut: bool = False
 
     @property
     def diameter(self) -> float:
@@ -116,7 +121,20 @@ def find_instances(
                 appearance=None
                 if image is None
                 else Appearance.of(image, label_map.defects, piece),
+                is_cut=_is_cut(piece, label_map.defects.shape),
             )
+
+
+def _is_cut(piece: Piece, shape: tuple[int, ...]) -> bool:
+    """Tell whether a piece runs along the edge of the image for a good part of its diameter."""
+    rows, columns = piece.mask.shape
+    along = [
+        piece.mask[0].sum() * (piece.top == 0),
+        piece.mask[-1].sum() * (piece.top + rows == shape[0]),
+        piece.mask[:, 0].sum() * (piece.left == 0),
+        piece.mask[:, -1].sum() * (piece.left + columns == shape[1]),
+    ]
+    return bool(sum(along) > CUT_SHARE * equivalent_diameter(piece.mask))
 
 
 def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) -> Habit:
