@@ -120,7 +120,13 @@ def _draw_sheet(system: System, images: int, tiles: list[Tile], schema: Schema, 
     batch: Batch = stack_tiles(tiles)
     device, precision = system.engine.device, system.engine.precision
     defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
-    request = SampleRequest(defects, batch.backgrounds, background_images=batch.clean).to(device)
+    request = SampleRequest(
+        defects,
+        batch.backgrounds,
+        background_images=batch.clean,
+        exemplars=batch.images,
+        exemplar_known=defects > 0,
+    ).to(device)
     with precision.autocast(device):
         samples = system.sample(request, batch.seeds.to(device))
     columns = ["label", *samples.layers, "synthetic", "real"]

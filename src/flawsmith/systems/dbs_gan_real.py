@@ -113,7 +113,7 @@ class RealBackgroundDbsGan(System):
         self.painter = SurfacePainter(
             image_channels=schema.channels,
             num_defects=schema.num_defects,
-            extra_channels=network.noise_channels + STYLE_LENGTH,
+            extra_channels=network.noise_channels + STYLE_LENGTH + self.canvas_channels(schema),
             base_channels=network.painter_channels,
             blocks=network.blocks,
         )
@@ -133,6 +133,10 @@ class RealBackgroundDbsGan(System):
                 self.discriminator.parameters(), lr=adam.discriminator_rate, betas=betas
             ),
         }
+
+    def canvas_channels(self, schema: Schema) -> int:
+        """Return how many maps `on_canvas` adds to what the painter sees."""
+        return 0
 
     @property
     def painted_class(self) -> int:
@@ -190,8 +194,9 @@ class RealBackgroundDbsGan(System):
         """
         weights, style = self.config.loss, self._style(batch)
         own, other = _clean(batch).chunk(2, dim=1)
-        paired = self.paint(own, batch.defects, style, batch.seeds)
-        unpaired = self.paint(other, batch.defects, style, batch.seeds + 1)
+        shown = self.shown(batch)
+        paired = self.paint(own, batch.defects, style, batch.seeds, shown)
+        unpaired = self.paint(other, batch.defects, style, batch.seeds + 1, shown)
         fake = torch.cat([paired, unpaired])
         fakes.append(fake.detach())
         place = self._weight(batch.defects).squeeze(1) * (batch.defects != IGNORE)
@@ -218,19 +223,35 @@ class RealBackgroundDbsGan(System):
         fake_term = self._named(logits[count:], painted.repeat(2, 1, 1))
         return {"d/real": real, "d/fake": fake_term, "d/total": real + fake_term}
 
-    def paint(self, surface: Tensor, defects: Tensor, style: Tensor, seeds: Tensor) -> Tensor:
+    def shown(self, batch: Batch) -> Tensor | None:
+        """Return the real defects that the painter is shown, where it is shown any."""
+        return None
+
+    def paint(
+        self,
+        surface: Tensor,
+        defects: Tensor,
+        style: Tensor,
+        seeds: Tensor,
+        shown: Tensor | None = None,
+    ) -> Tensor:
         """Return the painted images, N x C x H x W float32; away from the label the surface."""
-        inside = defect_mask(defects)
+        inside, weight = defect_mask(defects), self._weight(defects)
         labels = torch.where(defects == IGNORE, 0, defects)
         one_hot = F.one_hot(labels, self.schema.num_defects + 1)[..., 1:].permute(0, 3, 1, 2)
         extra = [style[:, i, None, None].unsqueeze(1) * inside.unsqueeze(1) for i in (0, 1)]
         if self.config.network.noise_channels:
             channels = self.config.network.noise_channels
             extra.append(multiscale_noise(seeds, channels, defects.shape[1:]))
-        painted: Tensor = self.painter(
-            surface, one_hot.float(), self._weight(defects), torch.cat(extra, dim=1)
-        )
+        canvas, more = self.on_canvas(surface, shown, inside, weight)
+        painted: Tensor = self.painter(canvas, one_hot.float(), weight, torch.cat(extra + more, 1))
         return painted.float()
+
+    def on_canvas(
+        self, surface: Tensor, shown: Tensor | None, inside: Tensor, weight: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return what is painted on, and further maps for the painter: here the bare surface."""
+        return surface, []
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
         """Return one image a label map.
@@ -242,8 +263,9 @@ class RealBackgroundDbsGan(System):
         if surface is None:
             raise FlawsmithError("dbs_gan_real paints into real surfaces; the request has none")
         style = self.styles(main_class(request.defects), seeds).to(surface.device)
+        shown = request.exemplars
         return Samples(
-            images=self.paint(surface, request.defects, style, seeds).clamp(-1.0, 1.0),
+            images=self.paint(surface, request.defects, style, seeds, shown).clamp(-1.0, 1.0),
             defects=request.defects,
             backgrounds=request.backgrounds,
             mask_source="conditioning",

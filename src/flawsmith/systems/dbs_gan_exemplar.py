@@ -1,0 +1,66 @@
+"""DBS-GAN on real surfaces that is shown a real defect: its texture is real, its seat is painted.
+
+The exemplar, a real defect of the class under the map that varied its mask, is pasted into the
+surface with its tone matched; the painter then changes what does not fit. In training a tile's own
+defect is pasted back, shifted and with another contrast, and must become the real tile again; on
+another surface the discriminator alone judges. Large textured defects, of which a network of this
+size paints a blur, keep the texture of a real one.
+"""
+
+import torch
+from torch import Tensor
+
+from flawsmith.data.schema import Schema
+from flawsmith.systems.base import SYSTEMS, Batch
+from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
+
+SHIFT = 2
+"""Largest shift, in pixels, of the exemplar against its own place in training."""
+
+CONTRAST = 0.3
+"""Largest relative change of its contrast in training."""
+
+
+@SYSTEMS.register("dbs_gan_exemplar")
+class ExemplarDbsGan(RealBackgroundDbsGan):
+    """Pastes a real defect into a real surface and paints over what does not fit."""
+
+    needs = frozenset({"background_images", "exemplars"})
+
+    def canvas_channels(self, schema: Schema) -> int:
+        """The bare surface is seen beside the pasted one."""
+        return schema.channels
+
+    def shown(self, batch: Batch) -> Tensor:
+        """Return the tiles' own defects, each shifted and with another contrast."""
+        images = []
+        for image, seed in zip(batch.images, batch.seeds.tolist(), strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
+            change = 1 + CONTRAST * (2 * float(torch.rand((), generator=generator)) - 1)
+            mean = image.mean()
+            images.append((image.roll((down, right), (1, 2)) - mean) * change + mean)
+        return torch.stack(images)
+
+    def on_canvas(
+        self, surface: Tensor, shown: Tensor | None, inside: Tensor, weight: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the surface with the exemplar in it, and the bare surface."""
+        if shown is None:
+            raise ValueError("dbs_gan_exemplar is shown real defects; the request has none")
+        return paste(surface, shown, inside, weight), [surface]
+
+
+def paste(surface: Tensor, exemplar: Tensor, inside: Tensor, weight: Tensor) -> Tensor:
+    """Return the surface with the exemplar where the weight says, lifted to the rim's tone.
+
+    Args:
+        surface: N x C x H x W.
+        exemplar: the same; known where the weight is above 0.
+        inside: N x H x W bool, the mask.
+        weight: N x 1 x H x W, 1 in the mask and falling to 0 around it.
+    """
+    rim = (weight > 0) & ~inside.unsqueeze(1)
+    pixels = rim.sum(dim=(2, 3), keepdim=True)
+    lift = ((surface - exemplar) * rim).sum(dim=(2, 3), keepdim=True) / pixels.clamp_min(1)
+    return surface + weight * (exemplar + lift - surface)
