@@ -10,6 +10,7 @@ import torch
 from flawsmith.data.dataset import DatasetWriter, LabelMap
 from flawsmith.data.images import ImageArray
 from flawsmith.data.latent import read_painting
+from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.synthesis import to_pixels
 from flawsmith.storage import new_folder
 from flawsmith.systems.base import SampleRequest
@@ -43,9 +44,15 @@ def paint(run: Path, drawing: Path, background: int, seeds: Sequence[int]) -> Pa
         seeds: of the noise.
 
     Raises:
-        FlawsmithError: if the run has no checkpoint or the drawing is wrong.
+        FlawsmithError: if the run has no checkpoint, its system needs real pixels, or the drawing
+            is wrong.
     """
     synthesizer = load_synthesizer(run)
+    if synthesizer.system.needs:
+        raise FlawsmithError(
+            f"{synthesizer.name} builds on real pixels and cannot paint a drawing; give the run "
+            "of a system that paints all of the image, such as dbs_gan"
+        )
     return paint_label_map(
         synthesizer, read_painting(drawing, synthesizer.schema, background), seeds
     )
