@@ -181,16 +181,7 @@ class MaskBank:
         habit = self.habits[class_id]
         piece = place(instance, habit, variant.mask, layout, rng)
         piece = piece or place_cut(instance, habit, variant.mask, layout, rng)
-        top, left = (
-            _window(rng, start, size, limit, whole)
-            for start, size, limit, whole in zip(
-                (piece.top, piece.left),
-                piece.mask.shape,
-                (height, width),
-                layout.shape,
-                strict=True,
-            )
-        )
+        top, left = _view_corner(piece, (height, width), layout, rng)
         view = np.ascontiguousarray(layout.backgrounds[top : top + height, left : left + width])
         canvas = _Canvas.empty(height, width, self.schema if self.shows_pictures else None)
         piece = replace(piece, top=piece.top - top, left=piece.left - left)
@@ -364,6 +355,15 @@ def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
         totals[instance.file_name] += area
     weights: NDArray[np.float64] = areas / np.array([totals[i.file_name] for i in instances])
     return weights
+
+
+def _view_corner(
+    piece: Piece, size: tuple[int, int], layout: Layout, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Return where in the layout a view begins that holds all of a piece."""
+    ends = zip((piece.top, piece.left), piece.mask.shape, size, layout.shape, strict=True)
+    top, left = (_window(rng, *values) for values in ends)
+    return top, left
 
 
 def _window(rng: np.random.Generator, start: int, size: int, limit: int, whole: int) -> int:
