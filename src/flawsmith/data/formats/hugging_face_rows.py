@@ -93,7 +93,14 @@ class Pictures:
             return read_index_values(self._folder.path(mask))
         if isinstance(mask, list):
             return _numbers(mask, entry)
-        return None if mask is None else _decode(mask, entry)
+        if mask is None:
+            return None
+        if not isinstance(mask, bytes):
+            raise FlawsmithError(
+                f"the mask in row {entry.number} of {entry.table.file} is a "
+                f"{type(mask).__name__}; expected a file's name, its bytes or nested numbers"
+            )
+        return _decode(mask, entry)
 
     def count_mask_values(self, entries: Sequence[Entry]) -> NDArray[np.int64]:
         """Read every mask once, note its values, and return how often each of 0 to 255 occurs.
