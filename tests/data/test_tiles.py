@@ -111,3 +111,25 @@ def test_light_changes_stay_in_range_and_are_absent_at_zero():
     assert changed.max() <= 1.0
     assert changed.dtype == np.float32
     assert not np.array_equal(changed, image)
+
+
+def test_synthetic_crops_end_where_the_schedule_says(pouch_folder):
+    dataset = DefectDataset.open(pouch_folder)
+    made = dataset.with_records([r.model_copy(update={"source": "synthetic"}) for r in dataset])
+
+    def drawn(until, total=100):
+        data = DataConfig(path="", synthetic_share=1.0, synthetic_until=until)
+        tiles = TileSource(
+            [dataset, made], tile_size=32, data=data, augmentation=PAPER, seed=0,
+            total_images=total,
+        )  # fmt: skip
+        real = len(dataset)
+        rngs = [np.random.default_rng(i) for i in range(100)]
+        places = [tiles._draw_place(1, rng, mixed=tiles._is_mixed(i)) for i, rng in enumerate(rngs)]
+        return [index >= real for index, _ in places]
+
+    assert all(drawn(1.0))
+    assert drawn(0.3) == [True] * 30 + [False] * 70
+    assert not any(drawn(0.0))
+    with pytest.raises(FlawsmithError, match="synthetic_until"):
+        drawn(0.3, total=None)

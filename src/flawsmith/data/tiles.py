@@ -29,16 +29,24 @@ class DataConfig(StrictModel):
         synthetic: folders of synthetic data sets to mix in.
         synthetic_share: share of the crops of a class that comes from the synthetic images,
             for the classes that have any.
+        synthetic_until: share of the run in which synthetic crops are drawn; after it real ones
+            alone.
         good_share: share of the crops that is drawn from anywhere in good images.
         validation_share: share of the training parts kept for inner validation.
+        part_share: share of the defective parts of each class that the run may see at all, for
+            learning curves. The parts of a smaller share are among those of a larger one.
+        part_draw: which parts these are.
     """
 
     path: str
     fold: int | None = 0
     synthetic: list[str] = []
     synthetic_share: float = Field(default=0.5, ge=0, le=1)
+    synthetic_until: float = Field(default=1.0, ge=0, le=1)
     good_share: float = Field(default=0.0, ge=0, lt=1)
     validation_share: float = Field(default=0.0, ge=0, lt=1)
+    part_share: float = Field(default=1.0, gt=0, le=1)
+    part_draw: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class TileSource:
         augmentation: AugmentationConfig,
         seed: int,
         clean: bool = False,
+        total_images: int | None = None,
     ) -> None:
         """Index the regions.
 
@@ -94,7 +103,14 @@ class TileSource:
             augmentation: of the tiles.
             seed: of everything random.
             clean: give every tile's surface without its defects too.
+            total_images: of the run, which ``data.synthetic_until`` is a share of.
         """
+        if data.synthetic_until < 1.0 and total_images is None:
+            raise FlawsmithError(
+                f"data.synthetic_until = {data.synthetic_until} is a share of a run whose length "
+                "is not known"
+            )
+        self.last_synthetic = data.synthetic_until * (total_images or 0)
         self.clean = clean
         self.tile_size = tile_size
         self.data = data
@@ -128,7 +144,7 @@ class TileSource:
         """Return tile ``index``; there is no last one."""
         rng = np.random.default_rng(np.random.SeedSequence((self.seed, index)))
         label = self._draw_label(rng)
-        image_index, centre = self._draw_place(label, rng)
+        image_index, centre = self._draw_place(label, rng, mixed=self._is_mixed(index))
         image, label_map = self._load(image_index)
         view = draw_view(self.augmentation, centre, self.tile_size, rng)
         tile, labels = cut(image, label_map, view, self.tile_size)
@@ -147,7 +163,12 @@ class TileSource:
             return GOOD
         return int(rng.choice(self.classes))
 
-    def _draw_place(self, label: int, rng: np.random.Generator) -> tuple[int, tuple[float, float]]:
+    def _is_mixed(self, index: int) -> bool:
+        return self.data.synthetic_until >= 1.0 or index < self.last_synthetic
+
+    def _draw_place(
+        self, label: int, rng: np.random.Generator, *, mixed: bool
+    ) -> tuple[int, tuple[float, float]]:
         """Return an image and the centre of a tile in it that shows a region of ``label``."""
         half = self.tile_size / 2
         if label == GOOD:
@@ -155,7 +176,7 @@ class TileSource:
             record = self._items[index][1]
             box = (0, 0, record.height, record.width)
         else:
-            instances = self._draw_source(label, rng)
+            instances = self._draw_source(label, rng, mixed=mixed)
             instance = instances[int(rng.integers(len(instances)))]
             index, box = instance.image, instance.box
             record = self._items[index][1]
@@ -164,12 +185,14 @@ class TileSource:
         y, x = y + rng.uniform(-reach, reach), x + rng.uniform(-reach, reach)
         return index, (_inside(y, half, record.height), _inside(x, half, record.width))
 
-    def _draw_source(self, label: int, rng: np.random.Generator) -> list[_Instance]:
+    def _draw_source(self, label: int, rng: np.random.Generator, *, mixed: bool) -> list[_Instance]:
         real = self._instances.get((label, "real"), [])
         synthetic = self._instances.get((label, "synthetic"), [])
         if not real or not synthetic:
             return real or synthetic
-        return synthetic if rng.random() < self.data.synthetic_share else real
+        # Drawn in any case, so that the schedule changes nothing else.
+        drawn = rng.random() < self.data.synthetic_share
+        return synthetic if drawn and mixed else real
 
     def _load(self, index: int) -> tuple[NDArray[np.float32], LabelMap]:
         """Return image and label map, from a cache bounded in bytes.

@@ -1,9 +1,12 @@
 """Which images a run trains on, and which it keeps for inner validation."""
 
+import hashlib
+import math
+from collections import Counter
 from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
-from flawsmith.data.folds import inner_validation
+from flawsmith.data.folds import inner_validation, part_defects
 from flawsmith.data.tiles import DataConfig, TileSource
 from flawsmith.errors import FlawsmithError
 from flawsmith.training.config import RunConfig
@@ -31,9 +34,34 @@ def training_records(
     folds = sorted({record.fold for record in usable if record.fold is not None})
     if data.fold not in folds:
         raise FlawsmithError(f"there is no fold {data.fold} in {dataset.root} (it has {folds})")
+    if data.part_share < 1.0:
+        kept = drawn_parts(usable, data.fold, data.part_share, data.part_draw)
+        usable = [r for r in usable if r.fold == data.fold or r.part in kept]
     if data.validation_share == 0.0:
         return [record for record in usable if record.fold != data.fold], []
     return inner_validation(usable, data.fold, seed=VALIDATION_SEED, share=data.validation_share)
+
+
+def drawn_parts(records: list[ImageRecord], fold: int, share: float, draw: int) -> set[str]:
+    """Return the parts outside the test fold that a run with a part of the data may see.
+
+    All good parts, and of each class ``share`` of its parts, rounded up; one with several classes
+    counts for its rarest. With the same draw the parts of a smaller share are among those of a
+    larger one.
+    """
+    strata = part_defects(r for r in records if r.fold != fold)
+    sizes = Counter(name for names in strata.values() for name in names)
+    groups: dict[str, list[str]] = {}
+    kept = set()
+    for part, names in strata.items():
+        if names:
+            groups.setdefault(min(names, key=lambda n: (sizes[n], n)), []).append(part)
+        else:
+            kept.add(part)
+    for parts in groups.values():
+        ordered = sorted(parts, key=lambda p: hashlib.sha256(f"{draw}/{p}".encode()).digest())
+        kept.update(ordered[: math.ceil(share * len(parts))])
+    return kept
 
 
 def held_out_records(dataset: DefectDataset, fold: int) -> list[ImageRecord]:
@@ -78,4 +106,5 @@ def tile_source(
         augmentation=config.augmentation,
         seed=config.training.seed,
         clean=clean,
+        total_images=config.training.total_images,
     )
