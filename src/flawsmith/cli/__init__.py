@@ -8,7 +8,18 @@ import typer
 
 from flawsmith.errors import FlawsmithError
 
-VERBS = ("demo", "start", "data", "train", "synthesize", "score", "model", "report", "info")
+VERBS = (
+    "demo",
+    "start",
+    "data",
+    "train",
+    "synthesize",
+    "score",
+    "model",
+    "benefit",
+    "report",
+    "info",
+)
 """Modules of this package in the order of the help page; each has ``register(app)``."""
 
 

@@ -6,12 +6,14 @@ stopped and a figure in the documentation can be traced.
 
 import hashlib
 import json
+import os
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from flawsmith.errors import FlawsmithError
 from flawsmith.metrics.evaluation import Evaluation
-from flawsmith.storage import write_text
 from flawsmith.training.config import CONFIG_FILE
 
 
@@ -44,20 +46,66 @@ def ledger_line(run: Path) -> dict[str, Any]:
     }
 
 
+def part_figures(evaluation: Evaluation) -> dict[str, list[Any]]:
+    """Return what statistics need of each part: its labels, P or F, and its pixel counts.
+
+    Counts are [true positive, false positive, false negative]; classes without any are left out.
+    """
+    return {
+        part.part: [
+            part.labels,
+            part.verdict[0],
+            {name: counts for name, counts in part.counts.items() if any(counts)},
+        ]
+        for part in evaluation.parts
+    }
+
+
 def append(ledger: Path, run: Path) -> None:
     """Add a run's line to a ledger, unless the same line is in it already."""
-    line = json.dumps(ledger_line(run), separators=(",", ":"))
-    lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.is_file() else []
-    if line not in lines:
+    line = ledger_line(run)
+    if line not in read_lines(ledger):
+        append_line(ledger, line)
+
+
+def append_line(ledger: Path, line: dict[str, Any]) -> None:
+    """Add a line in one write, so that two experiments may share a ledger."""
+    text = json.dumps(line, separators=(",", ":")) + "\n"
+    try:
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        write_text(ledger, "\n".join([*lines, line]) + "\n")
+        with ledger.open("ab") as stream:
+            torn = stream.tell() and not ledger.read_bytes().endswith(b"\n")
+            stream.write((("\n" if torn else "") + text).encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise FlawsmithError(f"cannot write {ledger}: {error.strerror or error}") from error
 
 
-def code_hash() -> str:
-    """Return a short hash of the package's own source."""
+def read_lines(ledger: Path) -> list[dict[str, Any]]:
+    """Return the lines of a ledger, none if there is no such file; a torn line is left out."""
+    if not ledger.is_file():
+        return []
+    lines = []
+    for text in ledger.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:  # a kill in the middle of a write: that run is simply not in it
+            continue
+        if isinstance(line, dict):
+            lines.append(line)
+    return lines
+
+
+def code_hash(parts: Sequence[str] = ("",)) -> str:
+    """Return a short hash of the package's own source, or of some of its folders and files."""
     root = Path(str(resources.files("flawsmith")))
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
+    found: set[Path] = set()
+    for part in parts:
+        place = root / part
+        found.update([place] if place.is_file() else place.rglob("*"))
+    for path in sorted(found):
         if path.suffix in (".py", ".toml"):
             digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]

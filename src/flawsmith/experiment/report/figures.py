@@ -143,10 +143,17 @@ class Mark:
 
 
 def dot_chart(
-    rows: Sequence[tuple[str, Sequence[Mark]]], title: str, *, width: int = 760
+    rows: Sequence[tuple[str, Sequence[Mark]]],
+    title: str,
+    *,
+    width: int = 760,
+    axis: Axis | None = None,
 ) -> Markup:
-    """Return one row a name with one dot and interval a mark, on an axis from 0 to 1."""
-    axis = Axis(0.0, 1.0, title)
+    """Return one row a name with one dot and interval a mark, on an axis from 0 to 1 or another.
+
+    Where 0 lies inside the axis, as with differences, a darker rule marks it.
+    """
+    axis = axis or Axis(0.0, 1.0, title)
     left, right, step = 190, 16, 9
     heights = [max(26, 10 + step * len(marks)) for _, marks in rows]
     height = sum(heights) + 34
@@ -157,9 +164,10 @@ def dot_chart(
     body = []
     for value in axis.ticks():
         rule = Markup('<line x1="{:.1f}" y1="2" x2="{:.1f}" y2="{}" stroke="{}"/>')
-        body.append(rule.format(at(value), at(value), height - 32, GRID))
-        body.append(_text(at(value), height - 18, tick_text(value)))
-    body.append(_text(at(0.5), height - 4, title))
+        zero = axis.low < 0 < axis.high and abs(value) < 1e-9
+        body.append(rule.format(at(value), at(value), height - 32, SOFT if zero else GRID))
+        body.append(_text(at(value), height - 18, tick_text(0.0 if zero else value)))
+    body.append(_text(at((axis.low + axis.high) / 2), height - 4, title))
     top = 0
     for (name, marks), row_height in zip(rows, heights, strict=True):
         shown = name if len(name) <= 30 else name[:29] + "…"

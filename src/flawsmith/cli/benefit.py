@@ -1,0 +1,169 @@
+"""``flawsmith benefit``: does adding synthetic images help, on held-out real parts?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flawsmith.cli import options
+from flawsmith.cli.console import console
+from flawsmith.errors import FlawsmithError, InterruptionError
+
+if TYPE_CHECKING:
+    from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+    from flawsmith.experiment.benefit.facts import BenefitFacts
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command()(benefit)
+
+
+def benefit(
+    data: Annotated[Path, typer.Argument(help="Defect data set with frozen folds.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs, synthetic images and report.")],
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(help="System to test beside real and copy_paste; may be repeated."),
+    ] = None,
+    synthetic: Annotated[
+        list[str] | None,
+        typer.Option(help="[NAME=]FOLDER: a synthetic set of one fold; may be repeated."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Inspection network, the first decides. [fc_hardnet70]"),
+    ] = None,
+    preset: options.Preset = "small",
+    seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 1,
+    draws: Annotated[int, typer.Option(help="Random draws of parts for --curve.")] = 1,
+    amount: Annotated[
+        list[float] | None,
+        typer.Option(help="Synthetic share of the crops; several: chosen. [0.1 0.25 0.5 1]"),
+    ] = None,
+    schedule: Annotated[
+        list[str] | None, typer.Option(help="mixed or first; several: chosen. [both]")
+    ] = None,
+    per_class: Annotated[int, typer.Option(help="Synthetic images of each class.")] = 400,
+    fold: Annotated[
+        list[int] | None, typer.Option(help="Fold to test on; may be repeated. [all]")
+    ] = None,
+    curve: Annotated[
+        str | None, typer.Option(help="Learning curve: shares of the parts: 0.25,0.5,1.")
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Where finished runs are found. [OUT/ledger.jsonl]")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print runs and hours; do nothing.")] = False,
+    hours: Annotated[
+        float | None, typer.Option(help="Stop between runs before this time is over.")
+    ] = None,
+    settings: options.Settings = None,
+    synthesizer_settings: Annotated[
+        list[str] | None, typer.Option("--synthesizer-set", help="key=value of the synthesizers.")
+    ] = None,
+) -> None:
+    """Train with and without synthetic images, test on real parts, say whether to add them."""
+    from flawsmith.experiment.benefit import BenefitTest
+
+    if hours is not None and not 0 < hours < float("inf"):
+        raise FlawsmithError(f"--hours {hours:g}: expected a time above 0, such as 3")
+    values = {
+        "systems": ["copy_paste", *(name for name in arm or [] if name != "real")],
+        "given": [_named(text) for text in synthetic or []],
+        "models": model,
+        "preset": preset,
+        "seeds": seeds,
+        "draws": draws,
+        "amounts": amount,
+        "schedules": schedule,
+        "per_class": per_class,
+        "folds": fold,
+        "curve": None if curve is None else _shares(curve),
+        "overrides": settings,
+        "synthesizer_overrides": synthesizer_settings,
+    }
+    test = BenefitTest(data, out, _settings(values), ledger)
+    if plan:
+        _print_plan(test)
+        return
+    _run(test, hours)
+
+
+def _settings(values: dict[str, object]) -> BenefitSettings:
+    from flawsmith.config import validate
+    from flawsmith.experiment.benefit import BenefitSettings
+
+    given = {key: value for key, value in values.items() if value is not None}
+    return validate(BenefitSettings, given, source="flawsmith benefit")
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, separator, folder = text.partition("=")
+    return (name, folder) if separator else ("", text)
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        shares = [float(word) for word in text.split(",")]
+    except ValueError:
+        shares = [0.0]
+    if not all(0 < share <= 1 for share in shares):
+        raise FlawsmithError(f"--curve {text}: expected shares above 0 up to 1, as 0.25,0.5,1")
+    return shares
+
+
+def _run(test: BenefitTest, hours: float | None) -> None:
+    from flawsmith.cli.demo import step
+    from flawsmith.cli.train import training_hooks
+    from flawsmith.experiment.benefit.page import write_report
+
+    try:
+        finished = test.run(training_hooks(), step, hours=hours)
+    except InterruptionError:
+        write_report(test)
+        raise
+    facts, page = write_report(test)
+    _print_facts(facts)
+    console.print(f"page: {page}\nnumbers: {page.with_suffix('.json')}")
+    if not finished:
+        console.print("not all runs are done; the same command goes on")
+
+
+def _print_plan(test: BenefitTest) -> None:
+    from flawsmith.cli.train import duration
+
+    total = 0.0
+    for number, item in enumerate(test.plan(), start=1):
+        total += item.seconds
+        time = f"{duration(item.seconds)} ({'measured' if item.measured else 'estimated'})"
+        console.print(f"{number:3}. {item.step.title}: {'done' if item.done else time}")
+    console.print(
+        f"{duration(total)} on this machine; {len(test.arms) + 1} arms, folds "
+        f"{', '.join(map(str, test.folds))} (most defective parts first); nothing was written"
+    )
+
+
+def _print_facts(facts: BenefitFacts) -> None:
+    from rich.table import Table
+
+    from flawsmith.experiment.benefit.verdict import change_words
+
+    table = Table("model", "arm", "folds", "macro IoU", "minus real [95 %]", "p (Holm)")
+    changes = {(c.model, c.arm): c for c in facts.comparisons}
+    for item in facts.arms:
+        found = changes.get((item.model, item.arm))
+        table.add_row(
+            item.model,
+            item.arm,
+            str(len(item.folds)),
+            "-" if item.macro is None else f"{item.macro:.3f}",
+            change_words(found.change) if found else "",
+            f"{found.holm:.3f}" if found and found.holm is not None else "",
+        )
+    console.print(table, markup=False)
+    console.print(facts.verdict.headline, style="bold", markup=False)
+    for sentence in facts.verdict.sentences:
+        console.print(sentence, markup=False)

@@ -1,0 +1,83 @@
+"""How long a step will take: as long as one like it took, or as one small step says."""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flawsmith.data.schema import Schema
+from flawsmith.experiment.estimate import estimate
+from flawsmith.experiment.train_synthesizer import build_system
+from flawsmith.systems import SYSTEMS
+from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
+from flawsmith.systems.untrained import UntrainedSystem
+from flawsmith.training.config import RunConfig
+
+Workload = tuple[str, str, int]
+"""Kind, system or network, images: steps with the same one take about the same time."""
+IMAGES_PER_SECOND = 20.0
+"""Of synthesis, until one has been timed."""
+OTHER_SHARE = 1.25
+"""Thresholds and test beside the training, until one has been timed."""
+
+
+@dataclass
+class Hours:
+    """Seconds of finished work by workload, and guesses for the rest.
+
+    Attributes:
+        timed: seconds of finished steps.
+    """
+
+    schema: Schema
+    timed: dict[Workload, list[float]] = field(default_factory=dict)
+    _guessed: dict[Workload, float] = field(default_factory=dict)
+
+    def add(self, workload: Workload, seconds: float) -> None:
+        """Note what a finished step took."""
+        self.timed.setdefault(workload, []).append(seconds)
+
+    def measured(self, workload: Workload) -> bool:
+        """Whether a step like this one was timed."""
+        return workload in self.timed
+
+    def synthesizer(self, config: RunConfig) -> float:
+        """Return the seconds of a synthesizer's training."""
+        workload = synthesizer_workload(config)
+        if issubclass(SYSTEMS.get(config.system), UntrainedSystem):
+            return self._seconds(workload, lambda: 1.0)
+        return self._seconds(
+            workload,
+            lambda: (
+                estimate(lambda: build_system(config, self.schema), config, self.schema).seconds
+            ),
+        )
+
+    def synthesis(self, system: str, images: int) -> float:
+        """Return the seconds of making a synthetic set."""
+        return self._seconds(("synthesis", system, images), lambda: images / IMAGES_PER_SECOND)
+
+    def model(self, config: InspectionModelConfig) -> float:
+        """Return the seconds of training and test of an inspection model."""
+
+        def guess() -> float:
+            costs = estimate(lambda: SegmentationTraining(config, self.schema), config, self.schema)
+            return costs.seconds * OTHER_SHARE
+
+        return self._seconds(model_workload(config), guess)
+
+    def _seconds(self, workload: Workload, guess: Callable[[], float]) -> float:
+        if workload in self.timed:
+            return statistics.median(self.timed[workload])
+        if workload not in self._guessed:
+            self._guessed[workload] = guess()
+        return self._guessed[workload]
+
+
+def model_workload(config: RunConfig) -> Workload:
+    """Return the workload of an inspection model's run."""
+    return "model", config.system, config.training.total_images
+
+
+def synthesizer_workload(config: RunConfig) -> Workload:
+    """Return the workload of a synthesizer's training."""
+    return "synthesizer", config.system, config.training.total_images

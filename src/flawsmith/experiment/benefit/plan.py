@@ -1,0 +1,287 @@
+"""What a benefit test runs and in which order; nothing here trains or writes."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from flawsmith.config import StrictModel, validate
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.folds import check_parts_together, part_defects
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
+from flawsmith.systems import SYSTEMS
+
+REAL = "real"
+ALWAYS = ("copy_paste",)
+"""Arms beside ``real`` that are always there: the simplest synthesis is the one to beat."""
+
+Schedule = Literal["mixed", "first"]
+UNTIL: dict[Schedule, float] = {"mixed": 1.0, "first": 0.7}
+"""Share of the run that draws synthetic crops; ``first`` ends with real crops alone."""
+
+
+class Mix(StrictModel):
+    """How synthetic images enter the training of an arm.
+
+    Attributes:
+        amount: share of the crops of each class that is synthetic, while any are drawn.
+        schedule: mixed over the whole run, or synthetic ones first and real ones alone last.
+    """
+
+    amount: float = Field(gt=0, le=1)
+    schedule: Schedule
+
+    def overrides(self) -> list[str]:
+        """Return the settings of an inspection model's run."""
+        return [
+            f"data.synthetic_share={self.amount}",
+            f"data.synthetic_until={UNTIL[self.schedule]}",
+        ]
+
+
+FALLBACK_MIX = Mix(amount=0.25, schedule="mixed")
+"""Where no validation part could choose one."""
+
+
+class BenefitSettings(StrictModel):
+    """What the user asks for.
+
+    Attributes:
+        systems: synthesizers to train in every fold, each an arm.
+        given: synthetic sets that exist already: (arm, folder).
+        models: inspection networks; the first decides, the others are reported beside it.
+        preset: of everything that is trained.
+        seeds: trainings of every inspection model with different seeds.
+        draws: for shares of the data below 1: how many random draws of parts.
+        amounts: candidates; with one amount and one schedule nothing is chosen.
+        per_class: synthetic images of each class.
+        folds: to test on; None: all.
+        curve: shares of the real parts of each class, for the learning curve.
+        screen_share: length of a run that chooses amount and schedule, of a full one.
+        overrides: of the inspection models' configuration.
+        synthesizer_overrides: of the synthesizers' configuration.
+    """
+
+    systems: list[str] = list(ALWAYS)
+    given: list[tuple[str, str]] = []
+    models: list[str] = Field(default=["fc_hardnet70"], min_length=1)
+    preset: str = "small"
+    seeds: int = Field(default=1, ge=1)
+    draws: int = Field(default=1, ge=1)
+    amounts: list[float] = Field(default=[0.1, 0.25, 0.5, 1.0], min_length=1)
+    schedules: list[Schedule] = Field(default=["mixed", "first"], min_length=1)
+    per_class: int = Field(default=400, ge=1)
+    folds: list[int] | None = None
+    curve: list[float] = []
+    screen_share: float = Field(default=0.25, gt=0, le=1)
+    overrides: list[str] = []
+    synthesizer_overrides: list[str] = []
+
+    @property
+    def chooses(self) -> bool:
+        """Whether amount and schedule have to be chosen."""
+        return len(self.amounts) * len(self.schedules) > 1
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training mix beside ``real``.
+
+    Attributes:
+        system: that makes the images in every fold; empty for a given set.
+        folders: of a given set: fold -> folder.
+    """
+
+    name: str
+    system: str = ""
+    folders: tuple[tuple[int, str], ...] = ()
+
+    def folder(self, fold: int) -> str | None:
+        """Return the given set of a fold."""
+        return dict(self.folders).get(fold)
+
+
+Kind = Literal["synthesizer", "synthesis", "screen", "model"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do that is found again when it is done.
+
+    Attributes:
+        share: of the real parts of each class that anything in this step may see.
+        draw: which parts these are.
+        amount: of a screening run; None: the best one of those before it.
+        schedule: of a screening run.
+    """
+
+    kind: Kind
+    arm: str
+    fold: int
+    network: str = ""
+    seed: int = 0
+    share: float = 1.0
+    draw: int = 0
+    amount: float | None = None
+    schedule: Schedule = "mixed"
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line."""
+        part = "" if self.share == 1.0 else f", {self.share:g} of the parts (draw {self.draw})"
+        where = f"{self.arm}, fold {self.fold}{part}"
+        if self.kind == "screen":
+            amount = "best amount" if self.amount is None else f"amount {self.amount:g}"
+            return f"{where}: try {amount}, {self.schedule} ({self.network})"
+        if self.kind == "model":
+            return f"{where}: train and test {self.network}, seed {self.seed}"
+        return f"{where}: " + ("train" if self.kind == "synthesizer" else "make the images")
+
+
+def require_folds(dataset: DefectDataset, wanted: Sequence[int] | None) -> list[int]:
+    """Return the folds to test on, those with the most defective parts first.
+
+    Raises:
+        FlawsmithError: if the data set has none, or a wanted one does not exist.
+    """
+    records = [r for r in dataset.usable() if r.source == "real"]
+    if not records or any(record.fold is None for record in records):
+        raise FlawsmithError(
+            f"{dataset.root} has images without a fold, so nothing can be held out; freeze folds "
+            f"first with: flawsmith data split {dataset.root}"
+        )
+    check_parts_together(records)
+    known = sorted({record.fold for record in records if record.fold is not None})
+    if len(known) < 2:
+        raise FlawsmithError(
+            f"{dataset.root} has one fold only; a test needs parts to train on and others to "
+            f"test on: flawsmith data split {dataset.root}"
+        )
+    folds = known if wanted is None else list(dict.fromkeys(wanted))
+    strangers = [fold for fold in folds if fold not in known]
+    if strangers:
+        raise FlawsmithError(f"there is no fold {strangers[0]} in {dataset.root} (it has {known})")
+    strata = part_defects(records)
+    fold_of = {record.part: record.fold for record in records}
+    defective = {f: sum(bool(d) and fold_of[p] == f for p, d in strata.items()) for f in known}
+    tested = [fold for fold in folds if defective[fold]]
+    if not tested:
+        raise FlawsmithError(
+            f"no part of fold {', '.join(map(str, folds))} shows a defect; there is nothing to "
+            "find: split again"
+        )
+    return sorted(tested, key=lambda fold: (-defective[fold], fold))
+
+
+def make_arms(settings: BenefitSettings, dataset: DefectDataset) -> list[Arm]:
+    """Return the arms beside ``real``.
+
+    Raises:
+        FlawsmithError: for an unknown system, or a given set that does not say what it left out.
+    """
+    arms = []
+    for system in dict.fromkeys(settings.systems):
+        SYSTEMS.get(system)
+        arms.append(Arm(system, system=system))
+    folders: dict[str, dict[int, str]] = {}
+    for name, folder in settings.given:
+        made = _read_settings(Path(folder))
+        if made.fold is None:
+            raise FlawsmithError(
+                f"{folder} was made without leaving out a fold, so its images may show what is "
+                "tested; synthesize one for each fold"
+            )
+        if made.data != dataset.fingerprint():
+            raise FlawsmithError(
+                f"{folder} was made from other data or other folds than {dataset.root} has now "
+                f"({made.data}, not {dataset.fingerprint()}); synthesize it again"
+            )
+        arm = folders.setdefault(name or f"given_{made.system}", {})
+        if made.fold in arm:
+            raise FlawsmithError(
+                f"{arm[made.fold]} and {folder} are both for fold {made.fold}; name their arms: "
+                "--synthetic NAME=FOLDER"
+            )
+        arm[made.fold] = folder
+    for name, of_fold in folders.items():
+        if name == REAL or any(arm.name == name for arm in arms):
+            raise FlawsmithError(f"there are two arms called {name}; --synthetic NAME=FOLDER")
+        arms.append(Arm(name, folders=tuple(sorted(of_fold.items()))))
+    return arms
+
+
+def _read_settings(folder: Path) -> SynthesisSettings:
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        raise FlawsmithError(
+            f"{folder} has no {SETTINGS_FILE}, so nobody knows which fold it left out; expected "
+            "a folder that flawsmith synthesize made"
+        )
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FlawsmithError(f"{path} is not JSON: {error}") from None
+    return validate(SynthesisSettings, values, source=str(path))
+
+
+def make_steps(settings: BenefitSettings, arms: Sequence[Arm], folds: Sequence[int]) -> list[Step]:
+    """Return all steps, the most informative first.
+
+    ``real`` and every arm of one fold come before the next fold, the folds of one seed and one
+    network before the next; points of the learning curve come last.
+    """
+    steps: dict[Step, None] = {}
+    for seed in range(settings.seeds):
+        for network in settings.models:
+            for fold in folds:
+                steps |= dict.fromkeys(_pair_steps(settings, arms, fold, network, seed, folds[0]))
+    for share in sorted({share for share in settings.curve if share < 1.0}, reverse=True):
+        for draw in range(settings.draws):
+            for fold in folds:
+                trained = [arm for arm in arms if arm.system]
+                steps |= dict.fromkeys(_curve_steps(settings, trained, fold, share, draw))
+    return list(steps)
+
+
+def _pair_steps(
+    settings: BenefitSettings,
+    arms: Sequence[Arm],
+    fold: int,
+    network: str,
+    seed: int,
+    first: int,
+) -> Iterator[Step]:
+    yield Step("model", REAL, fold, network, seed)
+    for arm in arms:
+        if not arm.system and arm.folder(fold) is None:
+            continue
+        if arm.system:
+            yield Step("synthesizer", arm.name, fold)
+            yield Step("synthesis", arm.name, fold)
+        if settings.chooses and fold == first:
+            yield from screen_steps(settings, arm.name, fold)
+        yield Step("model", arm.name, fold, network, seed)
+
+
+def screen_steps(settings: BenefitSettings, arm: str, fold: int) -> Iterator[Step]:
+    """Yield the short runs that choose: every amount, then the other schedules at the best one."""
+    network, (schedule, *others) = settings.models[0], settings.schedules
+    for amount in settings.amounts:
+        yield Step("screen", arm, fold, network, amount=amount, schedule=schedule)
+    for other in others:
+        yield Step("screen", arm, fold, network, schedule=other)
+
+
+def _curve_steps(
+    settings: BenefitSettings, arms: Sequence[Arm], fold: int, share: float, draw: int
+) -> Iterator[Step]:
+    network = settings.models[0]
+    yield Step("model", REAL, fold, network, share=share, draw=draw)
+    for arm in arms:
+        yield Step("synthesizer", arm.name, fold, share=share, draw=draw)
+        yield Step("synthesis", arm.name, fold, share=share, draw=draw)
+        yield Step("model", arm.name, fold, network, share=share, draw=draw)

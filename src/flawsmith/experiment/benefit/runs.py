@@ -1,0 +1,334 @@
+"""The benefit test at work: the first step that is not done, then the next, until time is up.
+
+A finished inspection model is a line of the ledger and is never trained again; a synthesizer or a
+synthetic set that is complete has a small file that says so. What a kill left half done goes on
+from its checkpoint.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.folds import part_defects
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.balance import balance
+from flawsmith.experiment.benefit.hours import Hours, model_workload, synthesizer_workload
+from flawsmith.experiment.benefit.identity import Identity
+from flawsmith.experiment.benefit.plan import (
+    FALLBACK_MIX,
+    REAL,
+    BenefitSettings,
+    Mix,
+    Step,
+    make_arms,
+    make_steps,
+    require_folds,
+)
+from flawsmith.experiment.ledger import append_line, ledger_line, part_figures, read_lines
+from flawsmith.experiment.synthesis import synthesis_records, synthesize
+from flawsmith.experiment.train_model import evaluate_run, train_model
+from flawsmith.experiment.train_synthesizer import train_synthesizer
+from flawsmith.experiment.training_data import training_records
+from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
+from flawsmith.storage import write_text
+from flawsmith.training import checkpoint as ckpt
+from flawsmith.training.config import CONFIG_FILE
+from flawsmith.training.loop import Hooks
+
+LEDGER_FILE = "ledger.jsonl"
+FINISHED_FILE = "finished.json"
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of the plan.
+
+    Attributes:
+        seconds: that it will take; 0 if it is done.
+        measured: whether one like it was timed.
+    """
+
+    step: Step
+    done: bool
+    seconds: float
+    measured: bool
+
+
+class BenefitTest:
+    """One benefit test: data, settings, and what the ledger knows of it already.
+
+    Args:
+        data: the defect data set with frozen folds.
+        out: folder for runs, synthetic sets and the report; nothing is written before `run`.
+        settings: what is asked for.
+        ledger: where finished runs are found and entered; default ``out/ledger.jsonl``.
+
+    Raises:
+        FlawsmithError: if data and settings do not fit together.
+    """
+
+    def __init__(
+        self, data: Path, out: Path, settings: BenefitSettings, ledger: Path | None = None
+    ) -> None:
+        dataset = DefectDataset.open(data)
+        self.out, self.settings, self.ledger = out, settings, ledger or out / LEDGER_FILE
+        self.folds = require_folds(dataset, settings.folds)
+        self.arms = make_arms(settings, dataset)
+        arms = {arm.name: arm for arm in self.arms}
+        self.identity = Identity(dataset, dataset.fingerprint(), out, settings, arms)
+        self.dataset = dataset
+        self.steps = make_steps(settings, self.arms, self.folds)
+        self.lines = {line["key"]: line for line in read_lines(self.ledger) if "key" in line}
+        self.hours = Hours(dataset.schema)
+        for step in self.steps:
+            self._require_valid(step)
+            if self.is_done(step):
+                self._note_time(step)
+
+    def _require_valid(self, step: Step) -> None:
+        if step.kind == "synthesizer":
+            self.identity.synthesizer_config(step)
+        elif step.kind != "synthesis":
+            config = self.identity.model_config(step, FALLBACK_MIX)
+            training_records(self.dataset, config.data)
+
+    def run(self, hooks: Hooks, say: Callable[[str], None], *, hours: float | None = None) -> bool:
+        """Do the missing steps in order; return whether all are done.
+
+        Args:
+            hooks: progress bars and lines of what is trained.
+            say: prints the title of a step.
+            hours: stop before the first step that would end later than that.
+        """
+        begin = time.perf_counter()
+        for step in self.steps:
+            if not self._is_needed(step):
+                continue
+            used, seconds = time.perf_counter() - begin, self.seconds(step)
+            if hours is not None and used + seconds > hours * 3600:
+                say(
+                    f"stops before: {step.title} (about {seconds / 3600:.2f} h, "
+                    f"{max(0.0, hours - used / 3600):.2f} h left); "
+                    "the same command goes on"
+                )
+                return False
+            say(step.title)
+            self._do(step, hooks)
+            self._note_time(step)
+        return True
+
+    def plan(self) -> Iterator[PlannedStep]:
+        """Yield every step with what it will take; writes nothing."""
+        for step in self.steps:
+            needed = self._is_needed(step)
+            measured = self.hours.measured(self._workload(step))
+            yield PlannedStep(step, not needed, self.seconds(step) if needed else 0.0, measured)
+
+    def mix(self, arm: str) -> Mix | None:
+        """Return amount and schedule of an arm; None while short runs that choose are missing."""
+        settings = self.settings
+        if not settings.chooses:
+            return Mix(amount=settings.amounts[0], schedule=settings.schedules[0])
+        tried = self.screened(arm)
+        if tried is None:
+            return None
+        known = [(value, mix) for mix, value in tried if value is not None]
+        if not known:
+            return FALLBACK_MIX
+        order = settings.schedules.index
+        return min(known, key=lambda k: (-k[0], k[1].amount, order(k[1].schedule)))[1]
+
+    def screened(self, arm: str) -> list[tuple[Mix, float | None]] | None:
+        """Return what was tried for an arm with its validation macro IoU; None while some miss."""
+        found = []
+        for step in self.steps:
+            if step.kind == "screen" and step.arm == arm:
+                mix = self._screen_mix(step)
+                line = None if mix is None else self.lines.get(self.identity.model_key(step, mix))
+                if mix is None or line is None:
+                    return None
+                found.append((mix, line["validation_macro_iou"]))
+        return found
+
+    def results(self) -> list[tuple[Step, Line]]:
+        """Return the tested inspection models of this test."""
+        found = []
+        for step in self.steps:
+            if step.kind == "model" and (line := self._line(step)) is not None:
+                found.append((step, line))
+        return found
+
+    def is_done(self, step: Step) -> bool:
+        """Whether a step's result is there."""
+        if step.kind == "synthesizer":
+            return (self.identity.synthesizer_folder(step) / FINISHED_FILE).is_file()
+        if step.kind == "synthesis":
+            return (self.identity.synthetic_folder(step) / FINISHED_FILE).is_file()
+        return self._line(step) is not None
+
+    def _line(self, step: Step) -> Line | None:
+        mix = self.step_mix(step)
+        if step.arm != REAL and mix is None:
+            return None
+        return self.lines.get(self.identity.model_key(step, mix))
+
+    def step_mix(self, step: Step) -> Mix | None:
+        """Return the mix that a step trains with; None for ``real``, or if it is still open."""
+        if step.arm == REAL:
+            return None
+        return self._screen_mix(step) if step.kind == "screen" else self.mix(step.arm)
+
+    def _screen_mix(self, step: Step) -> Mix | None:
+        """Return what a short run tries: a later schedule takes the best amount of the first."""
+        if step.amount is not None:
+            return Mix(amount=step.amount, schedule=step.schedule)
+        values = []
+        for other in self.steps:
+            if other.kind == "screen" and other.arm == step.arm and other.amount is not None:
+                line = self._line(other)
+                if line is None:
+                    return None
+                values.append((line["validation_macro_iou"] or 0.0, -other.amount))
+        return Mix(amount=-max(values)[1], schedule=step.schedule)
+
+    def _is_needed(self, step: Step) -> bool:
+        """Whether a step is to be done: not done yet, and asked for by one that is not done."""
+        if self.is_done(step):
+            return False
+        if step.kind in ("screen", "model"):
+            return True
+        place = (step.arm, step.fold, step.share, step.draw)
+        return any(
+            other.kind in ("screen", "model")
+            and (other.arm, other.fold, other.share, other.draw) == place
+            and not self.is_done(other)
+            for other in self.steps
+        )
+
+    def seconds(self, step: Step) -> float:
+        """Return the seconds that a step will take."""
+        if step.kind == "synthesizer":
+            return self.hours.synthesizer(self.identity.synthesizer_config(step))
+        if step.kind == "synthesis":
+            return self.hours.synthesis(self.identity.arms[step.arm].system, self._set_size())
+        return self.hours.model(self.identity.model_config(step, self._likely_mix(step)))
+
+    def _likely_mix(self, step: Step) -> Mix | None:
+        return None if step.arm == REAL else self.step_mix(step) or FALLBACK_MIX
+
+    def _set_size(self) -> int:
+        return self.settings.per_class * self.dataset.schema.num_defects
+
+    def _workload(self, step: Step) -> tuple[str, str, int]:
+        if step.kind == "synthesizer":
+            return synthesizer_workload(self.identity.synthesizer_config(step))
+        if step.kind == "synthesis":
+            return "synthesis", self.identity.arms[step.arm].system, self._set_size()
+        return model_workload(self.identity.model_config(step, self._likely_mix(step)))
+
+    def finished_seconds(self, step: Step) -> float | None:
+        """Return what a step took; None if it is not done."""
+        if step.kind == "synthesizer":
+            return _finished_seconds(self.identity.synthesizer_folder(step))
+        if step.kind == "synthesis":
+            return _finished_seconds(self.identity.synthetic_folder(step))
+        line = self._line(step)
+        return None if line is None else float(line["seconds"])
+
+    def _note_time(self, step: Step) -> None:
+        seconds = self.finished_seconds(step)
+        if seconds is not None:
+            self.hours.add(self._workload(step), seconds)
+
+    def _do(self, step: Step, hooks: Hooks) -> None:
+        if step.kind == "synthesizer":
+            self._train_synthesizer(step, hooks)
+        elif step.kind == "synthesis":
+            self._synthesize(step, hooks)
+        else:
+            self._train_model(step, hooks)
+
+    def _train_synthesizer(self, step: Step, hooks: Hooks) -> None:
+        run = self.identity.synthesizer_folder(step)
+        begin, before = time.perf_counter(), _trained_seconds(run)
+        config = self.identity.synthesizer_config(step)
+        train_synthesizer(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
+        _finish(run, before + time.perf_counter() - begin)
+
+    def _synthesize(self, step: Step, hooks: Hooks) -> None:
+        run, out = self.identity.synthesizer_folder(step), self.identity.synthetic_folder(step)
+        records = synthesis_records(run, self.dataset)
+        wanted = balance(records, self.dataset.schema, None)
+        plan = {
+            name: self.settings.per_class
+            for name, count in wanted.before.items()
+            if count and name not in wanted.without_masks
+        }
+        begin = time.perf_counter()
+        with hooks.bar("synthesize", sum(plan.values())) as advance:
+            synthesize(run, self.dataset, out, plan=plan, advance=advance)
+        _finish(out, time.perf_counter() - begin)
+
+    def _train_model(self, step: Step, hooks: Hooks) -> None:
+        mix = self.step_mix(step)
+        config, key = self.identity.model_config(step, mix), self.identity.model_key(step, mix)
+        run = self.identity.model_folder(step, mix)
+        begin, before = time.perf_counter(), _trained_seconds(run)
+        train_model(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
+        line: Line = {
+            "kind": step.kind,
+            "key": key,
+            "seed": step.seed,
+            "share": step.share,
+            "draw": step.draw,
+            "mix": None if mix is None else mix.model_dump(),
+        }
+        if step.kind == "screen":
+            line |= {"arm": step.arm, "model": step.network, "fold": step.fold}
+            line["validation_macro_iou"] = _validation_figure(run)
+        else:
+            if not (run / EVALUATION_FILE).is_file():
+                evaluate_run(run, hooks)
+            line |= ledger_line(run)
+            line["real_parts"] = self._real_parts(step)
+            line["parts"] = part_figures(Evaluation.load(run))
+        line["seconds"] = round(before + time.perf_counter() - begin, 1)
+        append_line(self.ledger, line)
+        self.lines[key] = line
+
+    def _real_parts(self, step: Step) -> int:
+        """Return the number of defective real parts that a run might see."""
+        config = self.identity.model_config(step, self.step_mix(step))
+        training, validation = training_records(self.dataset, config.data)
+        return sum(bool(names) for names in part_defects([*training, *validation]).values())
+
+
+def _finish(folder: Path, seconds: float) -> None:
+    write_text(folder / FINISHED_FILE, json.dumps({"seconds": round(seconds, 1)}) + "\n")
+
+
+def _finished_seconds(folder: Path) -> float | None:
+    path = folder / FINISHED_FILE
+    if not path.is_file():
+        return None
+    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+
+
+def _trained_seconds(run: Path) -> float:
+    """Return the seconds of training in a run that a kill left behind."""
+    saved = ckpt.checkpoints(run)
+    return float(ckpt.read_state(saved[-1])["progress"].get("seconds", 0.0)) if saved else 0.0
+
+
+def _validation_figure(run: Path) -> float | None:
+    """Return the best macro IoU on the inner validation parts, the figure that chooses."""
+    saved = ckpt.checkpoints(run)
+    if not saved:
+        raise FlawsmithError(f"{run} has no checkpoint; remove it and try again")
+    value = ckpt.read_state(saved[-1])["progress"]["best_value"]
+    return None if value is None else round(float(value), 4)

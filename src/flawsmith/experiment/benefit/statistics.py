@@ -1,0 +1,237 @@
+"""From the lines of the ledger to figures: nothing is trained or read from images here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsmith.experiment.benefit.facts import (
+    ArmFigures,
+    Change,
+    ClassChange,
+    Comparison,
+    CurvePoint,
+    PartRates,
+)
+from flawsmith.experiment.benefit.plan import REAL, Mix, Step
+from flawsmith.metrics.intervals import rate
+from flawsmith.metrics.paired import Difference, PartCounts, compare, further_parts, holm, mcnemar
+from flawsmith.metrics.segmentation import iou, macro_iou
+
+Line = dict[str, Any]
+Results = Sequence[tuple[Step, Line]]
+CLASS_PARTS = 10
+"""Test parts of a class below which its figures only describe."""
+GAIN = 0.05
+"""The gain in macro IoU that a test should be able to see."""
+
+
+def compare_arms(results: Results, names: Sequence[str], network: str) -> list[Comparison]:
+    """Return every arm of a network against ``real``, p-values adjusted for their number.
+
+    An arm without a finished pair is left out.
+    """
+    main = [(s, line) for s, line in results if s.network == network and s.share == 1.0]
+    arms = list(dict.fromkeys(step.arm for step, _ in main if step.arm != REAL))
+    found = [c for arm in arms if (c := _compare(main, arm, names)) is not None]
+    known = [c.p for c in found if c.p is not None]
+    adjusted = iter(holm(known))
+    return [
+        c if c.p is None else c.model_copy(update={"holm": round(next(adjusted), 6)}) for c in found
+    ]
+
+
+def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | None:
+    sides = [{(s.fold, s.seed): line for s, line in results if s.arm == a} for a in (REAL, arm)]
+    pairs = sorted(sides[0].keys() & sides[1].keys())
+    if not pairs:
+        return None
+    lines = [[side[pair] for pair in pairs] for side in sides]
+    folds = [fold for fold, _ in pairs]
+    (reference, owners), (counts, _) = (part_table(side, folds, names) for side in lines)
+    paired = compare(reference, counts, owners, seeds=_by_seed(sides, names))
+    pooled = [table.sum(axis=0) for table in (reference, counts)]
+    macro = [_number(float(macro_iou(table))) for table in pooled]
+    shown = (reference[..., 0] + reference[..., 2] > 0).sum(axis=0)
+    ious = [[_number(float(v)) for v in iou(table)] for table in pooled]
+    defective = sum(bool(labels) for labels in _labels(lines[0]).values())
+    error = paired.macro.standard_error
+    return Comparison(
+        arm=arm,
+        model=str(lines[1][0]["model"]),
+        mix=Mix(**lines[1][0]["mix"]),
+        pairs=len(pairs),
+        folds=sorted(set(folds)),
+        seeds=max(folds.count(fold) for fold in folds),
+        parts=len(reference),
+        defective=defective,
+        real=macro[0],
+        macro=macro[1],
+        change=None if macro[0] is None else _change(paired.macro),
+        swap_p=paired.swap_p,
+        luck_p=paired.luck_p,
+        p=paired.p,
+        holm=None,
+        classes=[
+            ClassChange(
+                name=name,
+                parts=int(shown[i]),
+                claimed=bool(shown[i] >= CLASS_PARTS),
+                real=ious[0][i],
+                arm=ious[1][i],
+                change=None if (found := paired.classes[i]) is None else _change(found),
+            )
+            for i, name in enumerate(names)
+        ],
+        escape=_part_rates(lines, defective=True),
+        overkill=_part_rates(lines, defective=False),
+        further_parts=further_parts(defective, error, GAIN) if error else None,
+    )
+
+
+def _by_seed(
+    sides: Sequence[dict[tuple[int, int], Line]], names: Sequence[str]
+) -> list[tuple[PartCounts, PartCounts]]:
+    """Return the tables of (real, arm) for every seed that tested all the folds."""
+    both = sides[0].keys() & sides[1].keys()
+    folds = sorted({fold for fold, _ in both})
+    tables = []
+    for seed in sorted({seed for _, seed in both}):
+        if all((fold, seed) in both for fold in folds):
+            first, second = (
+                part_table([side[fold, seed] for fold in folds], folds, names)[0] for side in sides
+            )
+            tables.append((first, second))
+    return tables
+
+
+def part_table(
+    lines: Sequence[Line], folds: Sequence[int], names: Sequence[str]
+) -> tuple[PartCounts, NDArray[np.int64]]:
+    """Return P x D x 3 counts, averaged over the lines that tested a part, and their folds."""
+    tables: dict[str, list[NDArray[np.float64]]] = {}
+    fold_of: dict[str, int] = {}
+    for line, fold in zip(lines, folds, strict=True):
+        for part, (_, _, counts) in line["parts"].items():
+            table = np.array([counts.get(name, (0, 0, 0)) for name in names], np.float64)
+            tables.setdefault(part, []).append(table)
+            fold_of[part] = fold
+    order = sorted(tables)
+    stacked = np.stack([np.mean(tables[part], axis=0) for part in order])
+    return stacked, np.array([fold_of[part] for part in order])
+
+
+def arm_figures(results: Results, names: Sequence[str], network: str) -> list[ArmFigures]:
+    """Return each arm of a network by itself."""
+    main = [(s, line) for s, line in results if s.network == network and s.share == 1.0]
+    figures = []
+    for arm in dict.fromkeys(step.arm for step, _ in main):
+        own = [(step, line) for step, line in main if step.arm == arm]
+        folds = [step.fold for step, _ in own]
+        counts, _ = part_table([line for _, line in own], folds, names)
+        pooled = counts.sum(axis=0)
+        mix = own[0][1]["mix"]
+        figures.append(
+            ArmFigures(
+                arm=arm,
+                model=network,
+                mix=None if mix is None else Mix(**mix),
+                folds=sorted(set(folds)),
+                seeds=max(folds.count(fold) for fold in folds),
+                images=own[0][1]["training_images"],
+                classes=list(names),
+                parts=(counts[..., 0] + counts[..., 2] > 0).sum(axis=0).tolist(),
+                iou=[_number(float(v)) for v in iou(pooled)],
+                macro=_number(float(macro_iou(pooled))),
+            )
+        )
+    return figures
+
+
+def learning_curve(results: Results, names: Sequence[str], network: str) -> list[CurvePoint]:
+    """Return macro IoU by number of real parts, on the folds that all arms of a point finished.
+
+    The whole data is the last point. A draw is left out as long as an arm of it is missing.
+    """
+    shares = {step.share for step, _ in results}
+    if shares <= {1.0}:
+        return []
+    own = [(s, line) for s, line in results if s.network == network and s.seed == 0]
+    arms = list(dict.fromkeys(step.arm for step, _ in own if step.share < 1.0))
+    points = []
+    for share in sorted({step.share for step, _ in own}):
+        cells = {(s.arm, s.draw, s.fold): line for s, line in own if s.share == share}
+        draws = sorted({draw for _, draw, _ in cells})
+        folds = sorted({fold for _, _, fold in cells})
+        whole = {
+            draw: [fold for fold in folds if all((arm, draw, fold) in cells for arm in arms)]
+            for draw in draws
+        }
+        for arm in arms:
+            points += _curve_point(arm, share, cells, whole, names)
+    return points
+
+
+def _curve_point(
+    arm: str,
+    share: float,
+    cells: dict[tuple[str, int, int], Line],
+    whole: dict[int, list[int]],
+    names: Sequence[str],
+) -> list[CurvePoint]:
+    values, parts, tested = [], [], set()
+    for draw, folds in whole.items():
+        if not folds:
+            continue
+        lines = [cells[arm, draw, fold] for fold in folds]
+        counts, _ = part_table(lines, folds, names)
+        value = _number(float(macro_iou(counts.sum(axis=0))))
+        if value is not None:
+            values.append(value)
+            parts += [int(line["real_parts"]) for line in lines]
+            tested.update(folds)
+    if not values:
+        return []
+    mean = float(np.mean(parts))
+    return [CurvePoint(arm=arm, share=share, real_parts=mean, folds=sorted(tested), values=values)]
+
+
+def _part_rates(lines: Sequence[Sequence[Line]], *, defective: bool) -> PartRates | None:
+    labels = _labels(lines[0])
+    parts = sorted(part for part in labels if bool(labels[part]) == defective)
+    wrong = [[_is_wrong(side, part, defective=defective) for part in parts] for side in lines]
+    rates = [rate(sum(side), len(parts)) for side in wrong]
+    if rates[0] is None or rates[1] is None:
+        return None
+    only_real = sum(a and not b for a, b in zip(*wrong, strict=True))
+    only_arm = sum(b and not a for a, b in zip(*wrong, strict=True))
+    return PartRates(
+        real=rates[0],
+        arm=rates[1],
+        only_real=only_real,
+        only_arm=only_arm,
+        p=mcnemar(only_real, only_arm),
+    )
+
+
+def _is_wrong(lines: Sequence[Line], part: str, *, defective: bool) -> bool:
+    """Whether a part was judged wrongly by half of the seeds or more."""
+    verdicts = [line["parts"][part][1] for line in lines if part in line["parts"]]
+    wrong = verdicts.count("P" if defective else "F")
+    return 2 * wrong >= len(verdicts)
+
+
+def _labels(lines: Sequence[Line]) -> dict[str, list[str]]:
+    return {part: figures[0] for line in lines for part, figures in line["parts"].items()}
+
+
+def _change(found: Difference) -> Change:
+    low, high, error = (
+        None if v is None else round(v, 6) for v in (found.low, found.high, found.standard_error)
+    )
+    return Change(value=round(found.value, 6), low=low, high=high, error=error)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 6)

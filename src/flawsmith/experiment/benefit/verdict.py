@@ -1,0 +1,184 @@
+"""The verdict, by a rule that is fixed before anything is trained.
+
+An arm is recommended if, with the first network,
+
+1. the 95 % interval of its macro IoU difference to ``real`` lies above 0,
+2. its p-value, adjusted by Holm for the number of arms, is at most 0.05,
+3. there are three folds or three seeds at least, as luck in training is unknown otherwise, and
+4. no class with ten test parts or more has an interval that lies below -0.02 entirely.
+
+Of several such arms the one with the highest lower end is taken. In all other cases the advice is
+to add nothing.
+"""
+
+from collections.abc import Sequence
+
+from flawsmith.experiment.benefit.facts import Change, ClassChange, Comparison, Verdict
+from flawsmith.experiment.benefit.statistics import CLASS_PARTS, GAIN
+
+HARM = -0.02
+ALPHA = 0.05
+
+
+def harmed(comparison: Comparison) -> list[str]:
+    """Return the classes that an arm makes worse for certain."""
+    return [
+        item.name
+        for item in comparison.classes
+        if item.claimed and item.change is not None
+        and item.change.high is not None and item.change.high < HARM
+    ]  # fmt: skip
+
+
+def seems_to_gain(comparison: Comparison) -> bool:
+    """Whether the macro gain of an arm is beyond what chance does with other parts."""
+    change = comparison.change
+    return (
+        change is not None
+        and change.low is not None
+        and change.low > 0
+        and comparison.holm is not None
+        and comparison.holm <= ALPHA
+    )
+
+
+def shows_gain(comparison: Comparison) -> bool:
+    """Whether the macro gain of an arm is beyond chance in parts and in training."""
+    return seems_to_gain(comparison) and comparison.luck_p is not None
+
+
+def judge(comparisons: Sequence[Comparison], per_class: int, *, missing: int = 0) -> Verdict:
+    """Return the verdict on the arms of the network that decides.
+
+    Args:
+        comparisons: of every arm against ``real``.
+        per_class: synthetic images of each class.
+        missing: trainings that the test still lacks.
+    """
+    rest = (
+        [f"{missing} trainings of this test are missing; the same command goes on."]
+        if missing
+        else []
+    )
+    if not comparisons:
+        headline = "no verdict yet: no pair of real and another arm is finished"
+        return Verdict(add=None, tone="open", headline=headline, sentences=rest)
+    good = [c for c in comparisons if shows_gain(c) and not harmed(c)]
+    if good:
+        best = max(good, key=lambda c: (c.change.low or 0.0) if c.change else 0.0)
+        return Verdict(
+            add=best.arm,
+            tone="better",
+            headline=f"add {per_class} synthetic images per class from {best.arm}: macro IoU "
+            f"{change_words(best.change)}",
+            sentences=[_mix_words(best), *_class_words(best), _tested_words(best), *rest],
+        )
+    best = max(comparisons, key=lambda c: c.change.value if c.change else -1.0)
+    why, tone = _why_not(comparisons, best)
+    sentences = [_arm_words(c) for c in comparisons]
+    return Verdict(
+        add=None,
+        tone=tone,
+        headline=f"do not add synthetic images: {why}",
+        sentences=[*sentences, *_class_words(best), _tested_words(best), *rest],
+    )
+
+
+def change_words(change: Change | None) -> str:
+    """Return a difference with its interval: +0.08 [+0.04, +0.12]."""
+    if change is None:
+        return "-"
+    if change.low is None or change.high is None:
+        return f"{change.value:+.3f}"
+    return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+
+
+def _why_not(comparisons: Sequence[Comparison], best: Comparison) -> tuple[str, str]:
+    hurt = [c for c in comparisons if shows_gain(c) and (harmed(c))]
+    if hurt:
+        return f"{hurt[0].arm} gains on average but {_list(harmed(hurt[0]))} loses", "worse"
+    lucky = [c for c in comparisons if seems_to_gain(c) and not shows_gain(c)]
+    if lucky:
+        what = f"{lucky[0].arm} gains {change_words(lucky[0].change)}"
+        return (
+            f"{what}, but {lucky[0].pairs} training{'s' * (lucky[0].pairs > 1)} of each arm may "
+            "have been lucky; test three folds, or --seeds 3",
+            "open",
+        )
+    changes = [c.change for c in comparisons]
+    if all(c is not None and c.high is not None and c.high < 0 for c in changes):
+        return "they make the inspection model worse", "worse"
+    parts = f"no gain could be shown with {best.defective} defective test parts"
+    further = best.further_parts
+    if further is None:
+        return parts, "open"
+    if further == 0:
+        return f"{parts}, which are enough to see one of {GAIN:+.2f}", "open"
+    return f"{parts}; {further} more would be needed to see {GAIN:+.2f}", "open"
+
+
+def _arm_words(c: Comparison) -> str:
+    if c.holm is None:
+        return f"{c.arm}: macro IoU {change_words(c.change)}; too few parts for a test."
+    return f"{c.arm}: macro IoU {change_words(c.change)}, p = {c.holm:.3f}."
+
+
+def _mix_words(c: Comparison) -> str:
+    when = "over the whole training" if c.mix.schedule == "mixed" else "first, real ones last"
+    return (
+        f"{c.mix.amount:.0%} of each class's crops are synthetic, {when}; macro IoU rises from "
+        f"{c.real:.3f} to {c.macro:.3f}."
+    )
+
+
+def _tested_words(c: Comparison) -> str:
+    seeds = f", {c.seeds} seeds" if c.seeds > 1 else ""
+    return (
+        f"Tested with {c.model} on {c.parts} real parts, {c.defective} of them defective, that "
+        f"neither generator nor model had seen ({len(c.folds)} folds{seeds})."
+    )
+
+
+def _class_words(c: Comparison) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for item in c.classes:
+        groups.setdefault(_effect(item), []).append(item.name)
+    told = [
+        f"{_list(groups[effect])} {words}"
+        for effect, words in (
+            ("gain", "gain" if len(groups.get("gain", [])) > 1 else "gains"),
+            ("lose", "lose" if len(groups.get("lose", [])) > 1 else "loses"),
+            ("same", "show no clear change" if len(groups.get("same", [])) > 1 else
+             "shows no clear change"),
+        )
+        if effect in groups
+    ]  # fmt: skip
+    sentences = []
+    if told:
+        text = "; ".join(told)
+        sentences.append(f"With {c.arm}: {text}.")
+    if "few" in groups:
+        few = [i for i in c.classes if _effect(i) == "few"]
+        listed = ", ".join(
+            f"{i.name} {change_words(i.change).split(' ')[0]} ({i.parts})" for i in few
+        )
+        sentences.append(
+            f"Classes with fewer than {CLASS_PARTS} test parts are only described, with their "
+            f"number: {listed}."
+        )
+    return sentences
+
+
+def _effect(item: ClassChange) -> str:
+    change = item.change
+    if change is None:
+        return "absent"
+    if not item.claimed or change.low is None or change.high is None:
+        return "few"
+    if change.low > 0:
+        return "gain"
+    return "lose" if change.high < 0 else "same"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

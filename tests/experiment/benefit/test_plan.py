@@ -1,0 +1,118 @@
+import json
+
+import pytest
+
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit.plan import Mix, Step, make_arms, make_steps, require_folds
+
+FIXED = {"amounts": [0.25], "schedules": ["mixed"], "preset": "tiny"}
+
+
+def settings(**values):
+    return BenefitSettings(**(FIXED | values))
+
+
+def test_pairs_are_finished_before_the_next_fold(pouch_folder):
+    given = settings(systems=["copy_paste", "dbs_gan"], seeds=2)
+    arms = make_arms(given, DefectDataset.open(pouch_folder))
+    models = [s for s in make_steps(given, arms, [2, 0]) if s.kind == "model"]
+    order = [(s.seed, s.fold, s.arm) for s in models]
+    names = ["real", "copy_paste", "dbs_gan"]
+    assert order == [(seed, fold, arm) for seed in (0, 1) for fold in (2, 0) for arm in names]
+
+
+def test_images_are_made_once_for_all_seeds_and_before_their_models(pouch_folder):
+    given = settings(seeds=3, models=["fc_hardnet70"])
+    steps = make_steps(given, make_arms(given, DefectDataset.open(pouch_folder)), [0, 1])
+    kinds = [(s.kind, s.arm, s.fold) for s in steps]
+    assert kinds.count(("synthesis", "copy_paste", 0)) == 1
+    assert kinds.index(("synthesis", "copy_paste", 1)) < kinds.index(("model", "copy_paste", 1))
+
+
+def test_amount_is_tried_on_the_first_fold_only(pouch_folder):
+    given = BenefitSettings(preset="tiny", amounts=[0.1, 0.5], schedules=["mixed", "first"])
+    steps = make_steps(given, make_arms(given, DefectDataset.open(pouch_folder)), [1, 0])
+    tried = [(s.fold, s.amount, s.schedule) for s in steps if s.kind == "screen"]
+    assert tried == [(1, 0.1, "mixed"), (1, 0.5, "mixed"), (1, None, "first")]
+
+
+def test_folds_with_more_defective_parts_come_first(pouch_folder):
+    dataset = DefectDataset.open(pouch_folder)
+    victim = next(r.part for r in dataset if r.fold == 0 and not r.is_good)
+    fewer = dataset.with_records([r for r in dataset if r.part != victim])
+    assert require_folds(fewer, None)[-1] == 0
+    assert require_folds(dataset, [1]) == [1]
+    with pytest.raises(FlawsmithError, match="no fold 9"):
+        require_folds(dataset, [9])
+    without = [r.model_copy(update={"fold": None}) for r in dataset]
+    with pytest.raises(FlawsmithError, match="flawsmith data split"):
+        require_folds(dataset.with_records(without), None)
+
+
+def test_keys_know_what_matters_and_no_paths(pouch_folder, tmp_path):
+    first = BenefitTest(pouch_folder, tmp_path / "a", settings()).identity
+    step, mix = Step("model", "copy_paste", 0, "fc_hardnet70"), Mix(amount=0.25, schedule="mixed")
+    key = first.model_key(step, mix)
+    assert (
+        BenefitTest(pouch_folder, tmp_path / "b", settings()).identity.model_key(step, mix) == key
+    )
+    others = [
+        first.model_key(step, Mix(amount=0.5, schedule="mixed")),
+        first.model_key(step, Mix(amount=0.25, schedule="first")),
+        first.model_key(Step("model", "copy_paste", 1, "fc_hardnet70"), mix),
+        first.model_key(Step("model", "copy_paste", 0, "fc_hardnet70", seed=1), mix),
+        first.model_key(Step("model", "real", 0, "fc_hardnet70"), None),
+    ]
+    more = settings(per_class=7)
+    others.append(BenefitTest(pouch_folder, tmp_path, more).identity.model_key(step, mix))
+    longer = settings(overrides=["training.total_images=20"])
+    others.append(BenefitTest(pouch_folder, tmp_path, longer).identity.model_key(step, mix))
+    assert len({key, *others}) == 1 + len(others)
+
+
+def test_arms_differ_in_their_data_alone(pouch_folder, tmp_path):
+    identity = BenefitTest(pouch_folder, tmp_path, settings()).identity
+    real = identity.model_config(Step("model", "real", 0, "fc_hardnet70"), None)
+    arm = identity.model_config(
+        Step("model", "copy_paste", 0, "fc_hardnet70"), Mix(amount=0.5, schedule="first")
+    )
+    assert real.model_dump(exclude={"arm", "data"}) == arm.model_dump(exclude={"arm", "data"})
+    assert not real.data.synthetic
+    assert (arm.data.synthetic_share, arm.data.synthetic_until) == (0.5, 0.7)
+
+
+@pytest.mark.parametrize("model", ["machine_vision", "patchcore", "dbs_gam"])
+def test_models_that_learn_nothing_from_defects_are_refused(pouch_folder, tmp_path, model):
+    with pytest.raises(FlawsmithError, match=f"--model {model}"):
+        BenefitTest(pouch_folder, tmp_path, settings(models=[model]))
+
+
+def test_given_sets_must_say_what_they_left_out(pouch_folder, tmp_path):
+    dataset = DefectDataset.open(pouch_folder)
+    made = {
+        "run": "r", "checkpoint": "c", "system": "dbs_gan", "fold": 1, "seed": 0, "plan": {},
+        "max_defects": 1, "tile_size": 32, "data": dataset.fingerprint(),
+    }  # fmt: skip
+
+    def arms(*folders):
+        return make_arms(settings(systems=[], given=[("", str(f)) for f in folders]), dataset)
+
+    def write(name, **values):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "synthesis.json").write_text(json.dumps(made | values))
+        return folder
+
+    good = write("good")
+    assert arms(good)[0].name == "given_dbs_gan"
+    assert arms(good)[0].folder(1) == str(good)
+    with pytest.raises(FlawsmithError, match="both for fold 1"):
+        arms(good, write("twice"))
+    with pytest.raises(FlawsmithError, match="without leaving out a fold"):
+        arms(write("all", fold=None))
+    with pytest.raises(FlawsmithError, match="other data or other folds"):
+        arms(write("other", data="0"))
+    with pytest.raises(FlawsmithError, match=r"no synthesis\.json"):
+        arms(tmp_path)

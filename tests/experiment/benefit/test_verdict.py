@@ -1,0 +1,117 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from flawsmith.experiment.benefit.facts import Change, ClassChange, Comparison
+from flawsmith.experiment.benefit.plan import Mix
+from flawsmith.experiment.benefit.verdict import judge
+
+HONESTY = Path(__file__).parents[3] / "benchmarks" / "benefit_honesty.py"
+
+
+def change(value, low, high):
+    return Change(value=value, low=low, high=high, error=0.02)
+
+
+def one_class(name, parts, *figures):
+    return ClassChange(
+        name=name, parts=parts, claimed=parts >= 10, real=0.3, arm=0.4, change=change(*figures)
+    )
+
+
+def comparison(macro=(0.08, 0.04, 0.12), holm=0.01, arm="dbs_gan", **values):
+    given = {
+        "arm": arm,
+        "model": "fc_hardnet70",
+        "mix": Mix(amount=0.25, schedule="mixed"),
+        "pairs": 5,
+        "folds": [0, 1, 2, 3, 4],
+        "seeds": 1,
+        "parts": 80,
+        "defective": 50,
+        "real": 0.3,
+        "macro": 0.38,
+        "change": change(*macro),
+        "swap_p": holm,
+        "luck_p": holm,
+        "p": holm,
+        "holm": holm,
+        "classes": [
+            one_class("crack", 12, 0.1, 0.02, 0.2),
+            one_class("fray", 15, 0.09, 0.01, 0.2),
+            one_class("break", 11, 0.0, -0.05, 0.05),
+            one_class("spore", 3, 0.4, 0.1, 0.7),
+        ],
+        "escape": None,
+        "overkill": None,
+        "further_parts": 14,
+    }
+    return Comparison(**(given | values))
+
+
+def test_gain_is_recommended_in_plain_words():
+    verdict = judge([comparison()], 400)
+    assert verdict.add == "dbs_gan"
+    assert verdict.headline == (
+        "add 400 synthetic images per class from dbs_gan: macro IoU +0.080 [+0.040, +0.120]"
+    )
+    text = " ".join(verdict.sentences)
+    assert "crack and fray gain; break shows no clear change" in text
+    assert "spore +0.400 (3)" in text  # few parts: described, not claimed
+    assert "50 of them defective" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"macro": (0.04, -0.01, 0.09)}, "no gain could be shown with 50 defective test parts; 14"),
+        ({"holm": 0.06}, "no gain could be shown"),
+        ({"macro": (-0.08, -0.12, -0.04)}, "make the inspection model worse"),
+        ({"macro": (0.01, -0.01, 0.03), "further_parts": 0}, "enough to see one of +0.05"),
+        ({"luck_p": None, "pairs": 1, "folds": [0]}, "may have been lucky"),
+    ],
+)
+def test_anything_else_is_not(given, words):
+    verdict = judge([comparison(**given)], 400)
+    assert verdict.add is None
+    assert verdict.headline.startswith("do not add synthetic images")
+    assert words in verdict.headline
+
+
+def test_a_class_that_loses_for_certain_forbids_it():
+    classes = [one_class("crack", 12, 0.3, 0.2, 0.4), one_class("break", 10, -0.1, -0.2, -0.03)]
+    verdict = judge([comparison(classes=classes)], 400)
+    assert verdict.add is None
+    assert "break loses" in verdict.headline
+    few = [classes[0], one_class("break", 9, -0.1, -0.2, -0.03)]
+    assert judge([comparison(classes=few)], 400).add == "dbs_gan"
+
+
+def test_best_lower_end_wins_and_missing_runs_are_told():
+    arms = [comparison(arm="wide", macro=(0.2, 0.01, 0.4)), comparison(arm="sure")]
+    verdict = judge(arms, 400, missing=3)
+    assert verdict.add == "sure"
+    assert "3 trainings of this test are missing" in verdict.sentences[-1]
+    assert judge([], 400, missing=3).headline.startswith("no verdict yet")
+
+
+@pytest.fixture(scope="module")
+def honesty():
+    spec = importlib.util.spec_from_file_location("benefit_honesty", HONESTY)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_rule_rarely_recommends_what_does_not_help(honesty):
+    # At a rate of 5 % more than 6 of 50 has a probability of 1.2 %; two arms test Holm too.
+    rate, difference = honesty.add_rate(honesty.World(luck=0.6, arms=2), 50)
+    assert rate <= 6 / 50
+    assert abs(difference) < 0.05
+
+
+def test_rule_recommends_what_helps_much(honesty):
+    rate, difference = honesty.add_rate(honesty.World(gain=2.5, luck=0.1), 10)
+    assert difference > 0.2
+    assert rate >= 0.9
