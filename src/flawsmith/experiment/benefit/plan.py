@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,9 @@ UNTIL: dict[Schedule, float] = {"mixed": 1.0, "first": 0.7}
 """Share of the run that draws synthetic crops; ``first`` ends with real crops alone."""
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 class Mix(StrictModel):
     """How synthetic images enter the training of an arm.
 
@@ -32,7 +35,7 @@ class Mix(StrictModel):
         schedule: mixed over the whole run, or synthetic ones first and real ones alone last.
     """
 
-    amount: float = Field(gt=0, le=1)
+    amount: Share
     schedule: Schedule
 
     def overrides(self) -> list[str]:
@@ -72,11 +75,11 @@ class BenefitSettings(StrictModel):
     preset: str = "small"
     seeds: int = Field(default=1, ge=1)
     draws: int = Field(default=1, ge=1)
-    amounts: list[float] = Field(default=[0.1, 0.25, 0.5, 1.0], min_length=1)
+    amounts: list[Share] = Field(default=[0.1, 0.25, 0.5, 1.0], min_length=1)
     schedules: list[Schedule] = Field(default=["mixed", "first"], min_length=1)
     per_class: int = Field(default=400, ge=1)
     folds: list[int] | None = None
-    curve: list[float] = []
+    curve: list[Share] = []
     screen_share: float = Field(default=0.25, gt=0, le=1)
     overrides: list[str] = []
     synthesizer_overrides: list[str] = []

@@ -93,6 +93,11 @@ def change_words(change: Change | None) -> str:
     return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
 
 
+def p_words(value: float) -> str:
+    """Return a p-value with its sign: = 0.031, or < 0.001."""
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
 def _why_not(comparisons: Sequence[Comparison], best: Comparison) -> tuple[str, str]:
     hurt = [c for c in comparisons if shows_gain(c) and (harmed(c))]
     if hurt:
@@ -120,14 +125,14 @@ def _why_not(comparisons: Sequence[Comparison], best: Comparison) -> tuple[str, 
 def _arm_words(c: Comparison) -> str:
     if c.holm is None:
         return f"{c.arm}: macro IoU {change_words(c.change)}; too few parts for a test."
-    return f"{c.arm}: macro IoU {change_words(c.change)}, p = {c.holm:.3f}."
+    return f"{c.arm}: macro IoU {change_words(c.change)}, p {p_words(c.holm)}."
 
 
 def _mix_words(c: Comparison) -> str:
     when = "over the whole training" if c.mix.schedule == "mixed" else "first, real ones last"
     return (
-        f"{c.mix.amount:.0%} of each class's crops are synthetic, {when}; macro IoU rises from "
-        f"{c.real:.3f} to {c.macro:.3f}."
+        f"{100 * c.mix.amount:.0f} % of each class's crops are synthetic, {when}; macro IoU rises "
+        f"from {c.real:.3f} to {c.macro:.3f}."
     )
 
 

@@ -1,0 +1,126 @@
+import dataclasses
+import json
+
+import pytest
+
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit.facts import BenefitFacts
+from flawsmith.experiment.benefit.page import write_report
+from flawsmith.experiment.benefit.plan import FALLBACK_MIX, Mix
+from flawsmith.experiment.benefit.runs import FINISHED_FILE
+from flawsmith.experiment.ledger import read_lines
+from flawsmith.metrics.evaluation import EVALUATION_FILE
+from flawsmith.training.loop import Hooks
+
+SETTINGS = BenefitSettings(
+    preset="tiny",
+    amounts=[0.25, 1.0],
+    schedules=["mixed", "first"],
+    per_class=2,
+    folds=[0],
+    curve=[0.5, 1.0],
+    screen_share=0.5,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(pouch_folder, tmp_path_factory):
+    test = BenefitTest(pouch_folder, tmp_path_factory.mktemp("benefit"), SETTINGS)
+    assert test.run(Hooks(), lambda line: None)
+    return test
+
+
+def test_every_step_is_in_the_ledger_with_its_parts(finished, pouch_folder):
+    lines = read_lines(finished.ledger)
+    kinds = [(line["kind"], line["arm"], line["share"]) for line in lines]
+    assert kinds == [
+        ("model", "real", 1.0),
+        *[("screen", "copy_paste", 1.0)] * 3,
+        ("model", "copy_paste", 1.0),
+        ("model", "real", 0.5),
+        ("model", "copy_paste", 0.5),
+    ]
+    tested = {r.part: r.labels for r in DefectDataset.open(pouch_folder) if r.fold == 0}
+    for line in (line for line in lines if line["kind"] == "model"):
+        assert {part: figures[0] for part, figures in line["parts"].items()} == tested
+        summed = [sum(f[2].get("groove", [0, 0, 0])[i] for f in line["parts"].values())
+                  for i in range(3)]  # fmt: skip
+        assert summed == line["tp_fp_fn_parts"]["groove"][:3]
+    whole, half = (next(x for x in lines if x["share"] == share) for share in (1.0, 0.5))
+    assert half["real_parts"] < whole["real_parts"] < 36
+
+
+def test_mix_is_the_best_on_validation_parts_and_the_test_fold_was_not_read(finished):
+    tried = finished.screened("copy_paste")
+    assert [mix.schedule for mix, _ in tried] == ["mixed", "mixed", "first"]
+    best = max(tried[:2], key=lambda t: (t[1], -t[0].amount))[0]
+    assert tried[2][0] == Mix(amount=best.amount, schedule="first")
+    chosen = finished.mix("copy_paste")
+    assert dict((m, v) for m, v in tried)[chosen] == max(v for _, v in tried)
+    screens = list((finished.out / "runs").glob("*screen*"))
+    assert len(screens) == 3
+    assert not any((run / EVALUATION_FILE).exists() for run in screens)
+
+
+def test_everything_descends_from_training_parts_alone(finished, pouch_folder):
+    dataset = DefectDataset.open(pouch_folder)
+    tested = {r.file_name for r in dataset if r.fold == 0}
+    sets = [p.parent for p in (finished.out / "synthetic").glob(f"*/{FINISHED_FILE}")]
+    assert len(sets) == 2
+    for folder in sets:
+        for record in DefectDataset.open(folder):
+            assert record.parents
+            assert not tested & set(record.parents)
+
+
+def test_finished_runs_are_found_again_by_their_key(finished, pouch_folder, tmp_path):
+    other = BenefitTest(pouch_folder, tmp_path / "new", SETTINGS, finished.ledger)
+    assert all(item.done for item in other.plan())
+    titles = []
+    assert other.run(Hooks(), titles.append)
+    assert titles == []
+    assert not (tmp_path / "new").exists()
+    longer = SETTINGS.model_copy(update={"overrides": ["training.total_images=32"]})
+    changed = BenefitTest(pouch_folder, tmp_path / "new", longer, finished.ledger)
+    assert not any(item.done for item in changed.plan())
+
+
+def test_torn_ledger_costs_one_run(finished, pouch_folder, tmp_path):
+    torn = tmp_path / "ledger.jsonl"
+    torn.write_text(finished.ledger.read_text()[:-20])
+    other = BenefitTest(pouch_folder, finished.out, SETTINGS, torn)
+    missing = [item.step for item in other.plan() if not item.done]
+    assert [(s.kind, s.arm, s.share) for s in missing] == [("model", "copy_paste", 0.5)]
+
+
+def test_hours_stop_between_runs(pouch_folder, tmp_path):
+    test = BenefitTest(pouch_folder, tmp_path, SETTINGS)
+    said = []
+    assert not test.run(Hooks(), said.append, hours=1e-9)
+    assert "stops before: real, fold 0" in said[0]
+    assert not test.results()
+
+
+def test_report_holds_what_was_found(finished):
+    facts, page = write_report(finished)
+    assert BenefitFacts.load(finished.out) == facts
+    assert (facts.planned, facts.finished) == (4, 4)
+    text = page.read_text()
+    assert facts.verdict.headline in text.replace("&#39;", "'")
+    assert "<svg" in text
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert {p.share for p in facts.curve} == {0.5, 1.0}
+    assert facts.verdict.add is None  # one training of each arm proves nothing
+    assert json.loads((finished.out / "benefit.json").read_text())["comparisons"][0]["parts"] == 15
+
+
+def test_without_validation_figures_the_mix_is_the_usual_one(finished, pouch_folder, tmp_path):
+    test = BenefitTest(pouch_folder, tmp_path, SETTINGS, finished.ledger)
+    test.lines = {
+        key: line | ({"validation_macro_iou": None} if line["kind"] == "screen" else {})
+        for key, line in test.lines.items()
+    }
+    steps = [s for s in test.steps if s.kind == "screen"]
+    test.steps = [dataclasses.replace(s, amount=0.25) for s in steps[:1]]
+    assert test.mix("copy_paste") == FALLBACK_MIX
