@@ -45,6 +45,7 @@ class DrawnBackground:
         file_name: the image that it was cut from.
         part: the piece that this image shows.
         is_continued: whether the image was smaller, and was continued by reflection.
+        anchor: (y, x) in the region of the place that was asked for by its edges.
     """
 
     image: NDArray[np.float32]
@@ -52,6 +53,11 @@ class DrawnBackground:
     file_name: str
     part: str
     is_continued: bool
+    anchor: tuple[int, int] | None = None
+
+
+Edges = tuple[int, int, int, int]
+"""Pixels from a place in an image to its top, left, bottom and right edge."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,7 @@ class BackgroundBank:
         width: int,
         *,
         needed: frozenset[int] | None = None,
+        edges: Edges | None = None,
     ) -> DrawnBackground:
         """Return a region of height x width pixels, the same for the same state of ``rng``.
 
@@ -136,6 +143,8 @@ class BackgroundBank:
             height: of the region.
             width: of the region.
             needed: backgrounds that it must show.
+            edges: of a place that it must show: as far from the edges of this image as it was from
+                those of its own, where it was near them.
 
         Raises:
             FlawsmithError: if no image has such a region.
@@ -145,10 +154,10 @@ class BackgroundBank:
         seed = int(rng.integers(1 << 62))
         for pool in self._pools(wanted):
             for index in rng.permutation(pool).tolist():
-                if (index, height, width, wanted) in self._unfit:
+                if edges is None and (index, height, width, wanted) in self._unfit:
                     continue
                 own = np.random.default_rng((seed, index))
-                drawn = self._cut(index, own, height, width, wanted)
+                drawn = self._cut(index, own, height, width, wanted, edges)
                 if drawn is not None:
                     return drawn
         raise self._nothing_found(height, width, wanted)
@@ -175,16 +184,24 @@ class BackgroundBank:
         )
 
     def _cut(
-        self, index: int, rng: np.random.Generator, height: int, width: int, wanted: frozenset[int]
+        self,
+        index: int,
+        rng: np.random.Generator,
+        height: int,
+        width: int,
+        wanted: frozenset[int],
+        edges: Edges | None,
     ) -> DrawnBackground | None:
         entry, record = self._load(index), self._sources[index].record
+        target = edges and _same_place(edges, (record.height, record.width), (height, width), rng)
         below = max(0, height - record.height)
         right = max(0, width - record.width)
         if below or right:
             entry = _continued(entry, below, right)
-        place = _find_window(entry, rng, height, width, wanted)
+        place = _find_window(entry, rng, height, width, wanted, target)
         if place is None:
-            self._unfit.add((index, height, width, wanted))
+            if target is None:
+                self._unfit.add((index, height, width, wanted))
             return None
         box = (slice(place[0], place[0] + height), slice(place[1], place[1] + width))
         return DrawnBackground(
@@ -193,6 +210,7 @@ class BackgroundBank:
             file_name=record.file_name,
             part=record.part,
             is_continued=bool(below or right),
+            anchor=None if target is None else (target[0] - place[0], target[1] - place[1]),
         )
 
     def _load(self, index: int) -> _Decoded:
@@ -222,14 +240,41 @@ def _continued(entry: _Decoded, below: int, right: int) -> _Decoded:
     return _Decoded(cast(ImageArray, pixels), backgrounds, blocked)
 
 
+def _same_place(
+    edges: Edges, shape: tuple[int, int], window: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """Return (y, x) as far from the edges of an image as told; anywhere along the far axes."""
+    place = []
+    for before, after, size, reach in zip(edges[:2], edges[2:], shape, window, strict=True):
+        if min(before, after) >= reach / 2:
+            place.append(int(rng.integers(size)))
+        else:
+            near = before if before <= after else size - 1 - after
+            place.append(int(np.clip(near, 0, size - 1)))
+    return place[0], place[1]
+
+
 def _find_window(
-    entry: _Decoded, rng: np.random.Generator, height: int, width: int, wanted: frozenset[int]
+    entry: _Decoded,
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    wanted: frozenset[int],
+    target: tuple[int, int] | None = None,
 ) -> tuple[int, int] | None:
-    """Return (top, left) of a random window that is free and shows what is wanted, or None."""
+    """Return (top, left) of a random window that is free and shows what is wanted, or None.
+
+    With a target it is in the middle three quarters of the window, or the window at the edge.
+    """
     rows, columns = entry.backgrounds.shape
     attempts = WINDOW_ATTEMPTS if rows * columns <= LARGEST_SEARCH else MANY_WINDOW_ATTEMPTS
-    tops = rng.integers(0, rows - height + 1, attempts)
-    lefts = rng.integers(0, columns - width + 1, attempts)
+    if target is None:
+        tops = rng.integers(0, rows - height + 1, attempts)
+        lefts = rng.integers(0, columns - width + 1, attempts)
+    else:
+        inner = rng.uniform(0.125, 0.875, (2, attempts)) * [[height], [width]]
+        tops = np.clip(target[0] - inner[0].astype(int), 0, rows - height)
+        lefts = np.clip(target[1] - inner[1].astype(int), 0, columns - width)
     fewest = max(1, round(NEEDED_SHARE * height * width))
     for top, left in zip(tops.tolist(), lefts.tolist(), strict=True):
         box = (slice(top, top + height), slice(left, left + width))
@@ -238,7 +283,7 @@ def _find_window(
         shown = np.bincount(entry.backgrounds[box].ravel(), minlength=256) if wanted else None
         if shown is None or all(shown[background] >= fewest for background in wanted):
             return top, left
-    if attempts == MANY_WINDOW_ATTEMPTS:
+    if attempts == MANY_WINDOW_ATTEMPTS or target is not None:
         return None
     return _search_window(entry, rng, height, width, wanted, fewest)
 

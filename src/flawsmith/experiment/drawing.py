@@ -12,6 +12,7 @@ from flawsmith.data.background_bank import BackgroundBank, DrawnBackground
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.mask_bank import MaskBank
 from flawsmith.data.mask_bank.appearance import Exemplar, Surface
+from flawsmith.data.mask_bank.bank import Seat
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SampleRequest
@@ -69,7 +70,11 @@ class Banks:
     ) -> Drawn:
         """Return what an image of size x size pixels is made of; it follows from the seed."""
         rng = np.random.default_rng(seed)
-        background = None if self.backgrounds is None else self._background(rng, class_id, size)
+        background, seat = None, None
+        if self.backgrounds is not None and self.masks.habits[class_id].keeps_edge:
+            background, seat = self._at_the_edge(rng, class_id, size, sizes)
+        elif self.backgrounds is not None:
+            background = self._background(rng, class_id, size)
         drawn = self.masks.draw(
             rng,
             class_id,
@@ -79,9 +84,25 @@ class Banks:
             max_defects=max_defects,
             sizes=sizes,
             surface=None if background is None else Surface.of(background.image),
+            seat=seat,
         )
         names = [*drawn.parents, *([] if background is None else [background.file_name])]
         return Drawn(drawn.label_map, tuple(dict.fromkeys(names)), background, drawn.exemplar)
+
+    def _at_the_edge(
+        self, rng: np.random.Generator, class_id: int, size: int, sizes: SizeRange | None
+    ) -> tuple[DrawnBackground, Seat | None]:
+        """Return a region at the edge of an image, and the defect that was so in its own."""
+        assert self.backgrounds is not None
+        instance = self.masks.choose(rng, class_id, sizes=sizes)
+        try:
+            background = self.backgrounds.draw(
+                rng, size, size, needed=instance.covers, edges=instance.edges
+            )
+        except FlawsmithError:
+            return self._background(rng, class_id, size), None
+        assert background.anchor is not None
+        return background, Seat(instance, background.anchor)
 
     def _background(self, rng: np.random.Generator, class_id: int, size: int) -> DrawnBackground:
         """Return a region on which the class occurs: like its mask's, or at least of a kind."""

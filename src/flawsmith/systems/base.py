@@ -145,16 +145,18 @@ def seeded_noise(seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
 NOISE_SCALES = (1, 4, 16, 64)
 
 
-def multiscale_noise(seeds: Tensor, channels: int, size: torch.Size) -> Tensor:
-    """Return N x channels x H x W noise, channel c varying over `NOISE_SCALES`[c mod 4] pixels.
+def multiscale_noise(
+    seeds: Tensor, channels: int, size: torch.Size, scales: tuple[int, ...] = NOISE_SCALES
+) -> Tensor:
+    """Return N x channels x H x W noise, channel c varying over ``scales``[c mod ...] pixels.
 
     Fine noise can become texture, coarse noise shading: a network of small reach could not make
     the one of the other. Row i depends on seed i alone.
     """
     maps = []
-    for scale in NOISE_SCALES[: max(1, min(channels, len(NOISE_SCALES)))]:
+    for scale in scales[: max(1, min(channels, len(scales)))]:
         height, width = (-(-length // scale) + 1 for length in size)
-        coarse = seeded_noise(seeds + scale, (-(-channels // len(NOISE_SCALES)), height, width))
+        coarse = seeded_noise(seeds + scale, (-(-channels // len(scales)), height, width))
         if scale > 1:
             coarse = F.interpolate(coarse, scale_factor=scale, mode="bilinear")
         maps.append(coarse[..., : size[0], : size[1]])

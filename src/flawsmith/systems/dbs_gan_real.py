@@ -27,24 +27,35 @@ from flawsmith.models.style_bank import StyleBank
 from flawsmith.models.surface_painter import (
     PixelClassDiscriminator,
     SurfacePainter,
+    grain,
     soft_neighbourhood,
 )
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
-from flawsmith.systems.style import main_class, style_of
+from flawsmith.systems.style import main_class
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
 
 CONTRAST_WINDOW = 16
 STYLES = 256
 STYLE_LENGTH = 2
-"""Tone of the defect against its surroundings, and its contrast (D21)."""
+"""Tone and grain of the defect against those of the bare surface under it (D21)."""
+
+NOISE_SCALES = (16, 64)
+"""Pixels over which the noise varies. Finer noise became a leathery texture in large defects; the
+grain of the surface itself, amplified or smoothed, is the texture (D30)."""
+
+BLACK = 1.2
+"""Added to images in [-1, 1], so that a tone is relative to the light of the surface."""
+
+TONE_SCALE = 0.3
+"""Usual size of a tone, so that its map is about as large as noise."""
 
 
 class RealBackgroundNetwork(StrictModel):
     """Widths and inputs of the networks.
 
     Attributes:
-        noise_channels: noise beside the label, each of another coarseness.
+        noise_channels: noise beside the label, coarse.
         reach: pixels around the label that are painted at full weight.
         fall: pixels over which the weight then falls to 0.
     """
@@ -52,7 +63,7 @@ class RealBackgroundNetwork(StrictModel):
     painter_channels: int = Field(default=48, ge=8)
     discriminator_channels: int = Field(default=48, ge=8)
     blocks: int = Field(default=1, ge=1)
-    noise_channels: int = Field(default=4, ge=0)
+    noise_channels: int = Field(default=2, ge=0)
     reach: int = Field(default=2, ge=0)
     fall: int = Field(default=4, ge=0)
 
@@ -162,7 +173,7 @@ class RealBackgroundDbsGan(System):
     def prepare(self, tiles: Callable[[int], Batch]) -> None:
         """Keep the styles of real defects to sample from."""
         batch = tiles(STYLES)
-        self.styles.fill(self._style(batch), batch.labels)
+        self.styles.fill(style_on_surface(batch.images, _clean(batch), batch.defects), batch.labels)
 
     def step(self, batch: Batch) -> dict[str, float]:
         """Update the painter, then the discriminator on the images that this step made."""
@@ -192,8 +203,9 @@ class RealBackgroundDbsGan(System):
         The first half of the images is paired, the second half is the same labels on the surfaces
         of the tiles next to them.
         """
-        weights, style = self.config.loss, self._style(batch)
+        weights = self.config.loss
         own, other = _clean(batch).chunk(2, dim=1)
+        style = style_on_surface(batch.images, own, batch.defects)
         shown = self.shown(batch)
         paired = self.paint(own, batch.defects, style, batch.seeds, shown)
         unpaired = self.paint(other, batch.defects, style, batch.seeds + 1, shown)
@@ -237,13 +249,14 @@ class RealBackgroundDbsGan(System):
     ) -> Tensor:
         """Return the painted images, N x C x H x W float32; away from the label the surface."""
         inside, weight = defect_mask(defects), self._weight(defects)
+        canvas, more = self.on_canvas(surface, shown, inside, weight)
         labels = torch.where(defects == IGNORE, 0, defects)
         one_hot = F.one_hot(labels, self.schema.num_defects + 1)[..., 1:].permute(0, 3, 1, 2)
-        extra = [style[:, i, None, None].unsqueeze(1) * inside.unsqueeze(1) for i in (0, 1)]
+        tone, rough = (style[:, i, None, None, None] * inside.unsqueeze(1) for i in (0, 1))
+        extra = [tone * (smooth(surface) + BLACK), rough]
         if self.config.network.noise_channels:
             channels = self.config.network.noise_channels
-            extra.append(multiscale_noise(seeds, channels, defects.shape[1:]))
-        canvas, more = self.on_canvas(surface, shown, inside, weight)
+            extra.append(multiscale_noise(seeds, channels, defects.shape[1:], NOISE_SCALES))
         painted: Tensor = self.painter(canvas, one_hot.float(), weight, torch.cat(extra + more, 1))
         return painted.float()
 
@@ -277,9 +290,6 @@ class RealBackgroundDbsGan(System):
         network = self.config.network
         return soft_neighbourhood(defect_mask(defects), reach=network.reach, fall=network.fall)
 
-    def _style(self, batch: Batch) -> Tensor:
-        return style_of(batch, self.schema.num_backgrounds)[:, -STYLE_LENGTH:]
-
     def _named(self, logits: Tensor, classes: Tensor) -> Tensor:
         """Return the cross-entropy of the pixels' names, every class of an image alike.
 
@@ -311,6 +321,36 @@ class RealBackgroundDbsGan(System):
             pixels = weight.sum(dim=(1, 2, 3)).clamp_min(1.0)
             terms.append(((off * weight).sum(dim=(1, 2, 3)) / pixels).mean())
         return torch.stack(terms).mean()
+
+
+def smooth(image: Tensor) -> Tensor:
+    """Return N x 1 x H x W: the grey image without its grain."""
+    return (image.float() - grain(image.float())).mean(dim=1, keepdim=True)
+
+
+def style_on_surface(image: Tensor, surface: Tensor, defects: Tensor) -> Tensor:
+    """Return N x 2: how the defect changes the tone and the grain of the surface under it.
+
+    The tone is relative to the light of the surface, so that a defect of a bright tile is not
+    black on a dark one; the grain is the logarithm of the ratio of both contrasts. 0 without a
+    defect.
+
+    Args:
+        image: N x C x H x W in [-1, 1].
+        surface: the same without the defect.
+        defects: N x H x W.
+    """
+    inside = defect_mask(defects).float().unsqueeze(1)
+    pixels = inside.sum(dim=(1, 2, 3)).clamp_min(1.0)
+
+    def mean(values: Tensor) -> Tensor:
+        return (values.mean(dim=1, keepdim=True) * inside).sum(dim=(1, 2, 3)) / pixels
+
+    under, over = mean(surface.float()), mean(image.float())
+    fine = [mean(grain(picture.float()).square()) + 1e-5 for picture in (image, surface)]
+    shown = (inside.sum(dim=(1, 2, 3)) > 0).float()
+    tone = (over - under) / (under + BLACK) / TONE_SCALE
+    return torch.stack([tone * shown, 0.5 * (fine[0] / fine[1]).log() * shown], dim=1)
 
 
 def _clean(batch: Batch) -> Tensor:

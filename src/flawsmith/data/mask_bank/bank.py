@@ -61,6 +61,19 @@ class DrawnLabelMap:
     exemplar: Exemplar | None = None
 
 
+@dataclass(frozen=True)
+class Seat:
+    """A defect whose place is settled: at the edge of an image as it was in its own.
+
+    Attributes:
+        instance: the defect.
+        anchor: (y, x) of its heart in the label map to draw.
+    """
+
+    instance: MaskInstance
+    anchor: tuple[int, int]
+
+
 @dataclass
 class _Reservoir(Generic[Item]):
     """A uniform random sample of a stream that stays below a number of bytes."""
@@ -153,6 +166,7 @@ class MaskBank:
         max_defects: int = 1,
         sizes: SizeRange | None = None,
         surface: Surface | None = None,
+        seat: Seat | None = None,
     ) -> DrawnLabelMap:
         """Return a label map that shows a defect of the class.
 
@@ -167,20 +181,25 @@ class MaskBank:
             sizes: of the defects; by default as the real ones vary.
             surface: what the defect shall lie on; a mask whose picture shows a like surface is
                 then drawn more often.
+            seat: the defect to draw and its place, where they are settled.
 
         Raises:
             FlawsmithError: if the bank has no mask of the class, or the background map does not
                 show what the class occurs on, or no mask can be scaled to the sizes.
         """
-        instance = self._choose(rng, class_id, background_map, sizes, surface)
-        variant = self._vary(instance, rng, height, width, sizes)
+        instance = (
+            seat.instance if seat else self.choose(rng, class_id, background_map, sizes, surface)
+        )
+        variant = self._vary(instance, rng, height, width, sizes, seated=seat is not None)
         if background_map is None:
             layout = self._layout(instance, rng, height, width).at_least(height, width, rng)
         else:
             layout = Layout.of(background_map, rng)
         habit = self.habits[class_id]
-        piece = place(instance, habit, variant.mask, layout, rng)
-        piece = piece or place_cut(instance, habit, variant.mask, layout, rng)
+        piece = None if seat else place(instance, habit, variant.mask, layout, rng)
+        piece = piece or place_cut(
+            instance, habit, variant.mask, layout, rng, anchor=seat.anchor if seat else None
+        )
         top, left = _view_corner(piece, (height, width), layout, rng)
         view = np.ascontiguousarray(layout.backgrounds[top : top + height, left : left + width])
         canvas = _Canvas.empty(height, width, self.schema if self.shows_pictures else None)
@@ -202,7 +221,7 @@ class MaskBank:
         They are those under a random mask of the class, and one more where the class keeps near
         the boundary of two.
         """
-        instance = self._choose(rng, class_id, None)
+        instance = self.choose(rng, class_id)
         needed = instance.covers
         if self.habits[class_id].keeps_boundary and len(needed) == 1:
             mixed = [x.present for x in self.layouts if needed < x.present]
@@ -211,14 +230,15 @@ class MaskBank:
                 needed = needed | {others[int(rng.integers(len(others)))]}
         return needed
 
-    def _choose(
+    def choose(
         self,
         rng: np.random.Generator,
         class_id: int,
-        background_map: LabelArray | None,
+        background_map: LabelArray | None = None,
         sizes: SizeRange | None = None,
         surface: Surface | None = None,
     ) -> MaskInstance:
+        """Return a random mask of the class that suits what is given; see `draw`."""
         known = self.instances.get(class_id, [])
         if not known:
             have = ", ".join(self._name(c) for c in self.classes) or "none"
@@ -268,11 +288,14 @@ class MaskBank:
         height: int,
         width: int,
         sizes: SizeRange | None,
+        *,
+        seated: bool = False,
     ) -> Variant:
         pictured = instance.appearance is not None
         large = pictured and max(instance.mask.shape) > LARGE_PICTURE
         variation = Variation(
             upright=self.habits[instance.class_id].keeps_direction,
+            seated=seated,
             keeps_grain=large and self.has_grain,
             scale=None if sizes is None else sizes.draw_scale(instance.diameter, rng),
             largest_elastic=PICTURE_ELASTIC if large else LARGEST_ELASTIC,
@@ -311,7 +334,7 @@ class MaskBank:
         layout = Layout.of(backgrounds, rng) if count else None
         for _ in range(count):
             class_id = self.classes[int(rng.integers(len(self.classes)))]
-            instance = self._choose(rng, class_id, None, sizes)
+            instance = self.choose(rng, class_id, None, sizes)
             variant = self._vary(instance, rng, height, width, sizes)
             marked = (canvas.defects > 0).astype(np.uint8)
             occupied = cv2.dilate(marked, np.ones((5, 5), np.uint8)) > 0

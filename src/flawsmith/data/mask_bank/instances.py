@@ -22,6 +22,9 @@ FEWEST_INSTANCES = 8
 NARROW_SPREAD = 0.15
 """Standard deviation of the relative position below which it is a habit (0.29 if uniform)."""
 
+EDGE_SHARE = 0.25
+"""A class keeps to the edge of the image if half of its instances are in so much of the area."""
+
 NEAR_SHARE = 0.5
 """A class keeps near a boundary if its median distance is below this share of the usual one."""
 
@@ -47,6 +50,7 @@ class MaskInstance:
         covers: the backgrounds under it.
         background: the one under its heart, the pixel nearest to its centroid.
         boundary_distance: of the heart to the nearest boundary of backgrounds, in pixels.
+        edges: pixels from its heart to the top, left, bottom and right edge of the image.
         appearance: its picture, if the bank keeps pictures.
         is_cut: whether the edge of the image cuts off a good part of it.
     """
@@ -59,6 +63,7 @@ class MaskInstance:
     covers: frozenset[int]
     background: int
     boundary_distance: float
+    edges: tuple[int, int, int, int] = (0, 0, 0, 0)
     appearance: Appearance | None = None
     is_cut: bool = False
 
@@ -66,6 +71,17 @@ class MaskInstance:
     def diameter(self) -> float:
         """Return the diameter of a disc of the same area, in pixels."""
         return equivalent_diameter(self.mask)
+
+    @property
+    def rim_share(self) -> float:
+        """Return the share of the image that is nearer to its edge than the heart, 0 to 1.
+
+        Were the heart anywhere alike, this would be uniform.
+        """
+        top, left, bottom, right = self.edges
+        nearest = min(self.edges) + 0.5
+        height, width = top + bottom + 1, left + right + 1
+        return 1.0 - max(0.0, 1 - 2 * nearest / height) * max(0.0, 1 - 2 * nearest / width)
 
     @property
     def size_bytes(self) -> int:
@@ -86,6 +102,7 @@ class Habit:
     keeps_width: bool = False
     keeps_boundary: bool = False
     keeps_direction: bool = False
+    keeps_edge: bool = False
 
 
 def find_instances(
@@ -118,6 +135,7 @@ def find_instances(
                 | {int(backgrounds[y, x])},
                 background=int(backgrounds[y, x]),
                 boundary_distance=float(distance[y, x]),
+                edges=(y, x, record.height - 1 - y, record.width - 1 - x),
                 appearance=None
                 if image is None
                 else Appearance.of(image, label_map.defects, piece),
@@ -154,6 +172,7 @@ def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) 
         keeps_width=bool(spread[1] < NARROW_SPREAD),
         keeps_boundary=bool(usual.size and np.median(own) < NEAR_SHARE * np.median(usual)),
         keeps_direction=bool(long_enough and abs(directions.sum()) > STRAIGHT * weight),
+        keeps_edge=bool(np.median([i.rim_share for i in instances]) < EDGE_SHARE),
     )
 
 

@@ -49,11 +49,26 @@ def place(
 
 
 def place_cut(
-    instance: MaskInstance, habit: Habit, mask: Mask, layout: Layout, rng: np.random.Generator
+    instance: MaskInstance,
+    habit: Habit,
+    mask: Mask,
+    layout: Layout,
+    rng: np.random.Generator,
+    anchor: tuple[int, int] | None = None,
 ) -> Piece:
-    """Return the part of the mask that is on its backgrounds; at least its heart is."""
-    anchor = _anchors(instance, habit, layout, rng)[0]
-    top, left = (anchor - heart(mask)).tolist()
+    """Return the part of the mask that is on its backgrounds; at least its heart is.
+
+    Args:
+        instance: where the mask was.
+        habit: what of that is to be kept.
+        mask: the varied mask.
+        layout: where it goes.
+        rng: everything random is drawn from it.
+        anchor: (y, x) of the heart; by default where it occurs.
+    """
+    if anchor is None:
+        anchor = tuple(_anchors(instance, habit, layout, rng)[0].tolist())
+    top, left = (place - own for place, own in zip(anchor, heart(mask), strict=True))
     rows, columns = layout.shape
     above, before = max(0, -top), max(0, -left)
     inside = mask[above : rows - top, before : columns - left]

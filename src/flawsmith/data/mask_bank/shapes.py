@@ -101,6 +101,7 @@ class Variation:
 
     Attributes:
         upright: keep the direction: turn by at most 15 degrees (and 180), never mirror.
+        seated: keep which side is up: turn by at most 4 degrees, never mirror.
         keeps_grain: keep that of a texture: turn by at most 4 degrees (and 180).
         scale: factor on lengths; by default random.
         largest_elastic: limit of the standard deviation of the bend, in pixels.
@@ -109,6 +110,7 @@ class Variation:
     """
 
     upright: bool = False
+    seated: bool = False
     keeps_grain: bool = False
     scale: float | None = None
     largest_elastic: float = LARGEST_ELASTIC
@@ -212,6 +214,8 @@ def _linear_map(rng: np.random.Generator, variation: Variation) -> NDArray[np.fl
     if upright or variation.keeps_grain:
         most = GRAIN_ANGLE if variation.keeps_grain else UPRIGHT_ANGLE
         degrees = rng.uniform(-most, most) + 180 * rng.integers(2)
+    if variation.seated:
+        upright, degrees = True, rng.uniform(-GRAIN_ANGLE, GRAIN_ANGLE)
     angle = np.deg2rad(degrees)
     mirror = -1.0 if not upright and rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
