@@ -25,6 +25,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.losses.reconstruction import band_contrast_mse, defect_mask, low_frequency_mse
 from flawsmith.models.style_bank import StyleBank
 from flawsmith.models.surface_painter import (
+    GRAIN_PIXELS,
     PixelClassDiscriminator,
     SurfacePainter,
     grain,
@@ -347,10 +348,20 @@ def style_on_surface(image: Tensor, surface: Tensor, defects: Tensor) -> Tensor:
         return (values.mean(dim=1, keepdim=True) * inside).sum(dim=(1, 2, 3)) / pixels
 
     under, over = mean(surface.float()), mean(image.float())
-    fine = [mean(grain(picture.float()).square()) + 1e-5 for picture in (image, surface)]
+    fine = [mean(_inner_grain(picture, inside).square()) + 1e-5 for picture in (image, surface)]
     shown = (inside.sum(dim=(1, 2, 3)) > 0).float()
     tone = (over - under) / (under + BLACK) / TONE_SCALE
     return torch.stack([tone * shown, 0.5 * (fine[0] / fine[1]).log() * shown], dim=1)
+
+
+def _inner_grain(image: Tensor, inside: Tensor) -> Tensor:
+    """Return the grain within a region, against local means of the region alone."""
+    values = image.float() * inside
+
+    def mean(maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps, GRAIN_PIXELS, 1, GRAIN_PIXELS // 2)
+
+    return values - inside * mean(values) / mean(inside).clamp_min(1e-6)
 
 
 def _clean(batch: Batch) -> Tensor:

@@ -1,0 +1,118 @@
+"""Painting into real surfaces: what stays, what style means, how an exemplar is pasted."""
+
+import pytest
+import torch
+
+from flawsmith.data.schema import Schema, make_backgrounds, make_defects
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.train_synthesizer import configure
+from flawsmith.models.surface_painter import grain, soft_neighbourhood
+from flawsmith.systems.base import Batch, SampleRequest
+from flawsmith.systems.dbs_gan_exemplar import ExemplarDbsGan, paste
+from flawsmith.systems.dbs_gan_real import BLACK, TONE_SCALE, RealBackgroundDbsGan, style_on_surface
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def square(size=48, at=(12, 20), side=9, label=2):
+    defects = torch.zeros(2, size, size, dtype=torch.long)
+    defects[:, at[0] : at[0] + side, at[1] : at[1] + side] = label
+    return defects
+
+
+def schema(channels=1):
+    return Schema(
+        name="s",
+        channels=channels,
+        backgrounds=make_backgrounds(["surface"]),
+        defects=make_defects(["a", "b"]),
+    )
+
+
+@pytest.mark.parametrize(("reach", "fall"), [(0, 0), (2, 4), (3, 0), (0, 5)])
+def test_neighbourhood_is_full_on_the_mask_and_ends_where_it_should(reach, fall):
+    inside = torch.zeros(1, 41, 41, dtype=torch.bool)
+    inside[0, 20, 20] = True
+    weight = soft_neighbourhood(inside, reach=reach, fall=fall)[0, 0]
+    y, x = torch.meshgrid(torch.arange(41), torch.arange(41), indexing="ij")
+    distance = torch.maximum((y - 20).abs(), (x - 20).abs())
+    assert torch.equal(weight[distance <= reach], torch.ones_like(weight[distance <= reach]))
+    assert not weight[distance > reach + fall].any()
+    if fall:
+        assert (weight[distance == reach + 1] > 0).all()
+        assert weight[20, 20 + reach + 1] > weight[20, 20 + reach + fall]
+
+
+def test_grain_has_no_slope_and_keeps_stripes(generator):
+    y, x = torch.meshgrid(torch.arange(40.0), torch.arange(40.0), indexing="ij")
+    slope = (0.01 * x + 0.02 * y)[None, None]
+    assert grain(slope)[..., 5:-5, 5:-5].abs().max() < 1e-5
+    stripes = torch.cos(torch.pi * x)[None, None]
+    assert (grain(stripes) - stripes)[..., 5:-5, 5:-5].abs().max() < 0.12
+
+
+@pytest.mark.parametrize("system", [RealBackgroundDbsGan, ExemplarDbsGan])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_away_from_the_label_the_surface_stays_bit_for_bit(
+    system, channels, generator, pouch_folder
+):
+    name = "dbs_gan_exemplar" if system is ExemplarDbsGan else "dbs_gan_real"
+    config = configure(name, "tiny", pouch_folder, fold=0, overrides=[])
+    model = system(config, schema(channels))
+    surface = torch.rand(2, channels, 48, 48, generator=generator) * 1.8 - 0.9
+    defects = square()
+    request = SampleRequest(
+        defects,
+        torch.zeros_like(defects),
+        background_images=surface,
+        exemplars=-surface,
+        exemplar_known=defects > 0,
+    )
+    with torch.inference_mode():
+        images = model.sample(request, torch.tensor([1, 2])).images
+    network = config.network
+    reach = network.reach + network.fall
+    near = torch.zeros(48, 48, dtype=torch.bool)
+    near[12 - reach : 21 + reach, 20 - reach : 29 + reach] = True
+    assert torch.equal(images[..., ~near], surface[..., ~near])
+    assert not torch.equal(images, surface)
+
+
+def test_style_is_relative_to_the_light_and_to_the_grain(generator):
+    noise = 0.05 * torch.randn(2, 1, 48, 48, generator=generator)
+    light = torch.tensor([-0.5, 0.3])[:, None, None, None]
+    surface = light + noise
+    defects = square(side=20)
+    darker = 0.7 * (light + BLACK) - BLACK + 2.0 * noise  # 30 % less light, twice the grain
+    image = torch.where(defects.unsqueeze(1) > 0, darker, surface)
+    style = style_on_surface(image, surface, defects)
+    assert torch.allclose(style[:, 0] * TONE_SCALE, torch.tensor(-0.3), atol=0.02)
+    assert torch.allclose(style[:, 1], torch.tensor(2.0).log(), atol=0.1)
+    nothing = style_on_surface(surface, surface, torch.zeros_like(defects))
+    assert torch.equal(nothing, torch.zeros(2, 2))
+
+
+def test_an_exemplar_takes_the_tone_of_its_new_surroundings():
+    surface = torch.full((1, 1, 48, 48), 0.5)
+    exemplar = torch.full((1, 1, 48, 48), -0.2)
+    defects = square()[:1]
+    exemplar[0, 0, defects[0] > 0] = -0.6  # 0.4 darker than what was around it
+    weight = soft_neighbourhood(defects > 0, reach=2, fall=4)
+    pasted = paste(surface, exemplar, defects > 0, weight)
+    assert torch.allclose(pasted[0, 0, defects[0] > 0], torch.tensor(0.1), atol=1e-6)
+    assert torch.allclose(pasted[0, 0, defects[0] == 0], torch.tensor(0.5), atol=1e-6)
+
+
+def test_what_is_missing_is_said(pouch_folder, generator):
+    config = configure("dbs_gan_real", "tiny", pouch_folder, fold=0, overrides=[])
+    model = RealBackgroundDbsGan(config, schema())
+    defects = square()
+    with pytest.raises(FlawsmithError, match="paints into real surfaces"):
+        model.sample(SampleRequest(defects, torch.zeros_like(defects)), torch.tensor([1, 2]))
+    image = torch.rand(2, 1, 48, 48, generator=generator)
+    batch = Batch(image, defects, torch.zeros_like(defects), torch.tensor([2, 2]), torch.arange(2))
+    with pytest.raises(FlawsmithError, match="surfaces without their defects"):
+        model.step(batch)
