@@ -148,3 +148,32 @@ def test_nothing_found_is_one_clear_error(
     bank = bank_of(make(1, **options))
     with pytest.raises(FlawsmithError, match=message):
         draw(bank, size=64, needed=needed)
+
+
+@pytest.mark.parametrize(
+    ("edges", "column"),
+    [((50, 3, 45, 92), 3), ((50, 90, 45, 5), 90), ((20, 20, 200, 200), None)],
+)
+def test_a_place_keeps_its_distance_to_the_edge(
+    make: Maker, edges: tuple[int, int, int, int], column: int | None
+) -> None:
+    bank = bank_of(make(3))
+    rows, columns = set(), set()
+    for seed in range(20):
+        drawn = draw(bank, seed, edges=edges)
+        assert drawn.anchor is not None
+        y, x = drawn.anchor
+        assert 0 <= y < 32
+        assert 0 <= x < 32
+        shown = round(float(drawn.image[y, x, 0]) * 255)  # the pixels tell their column
+        columns.add(shown)
+        rows.add(y)
+    if column is not None:
+        assert columns == {column}  # 3 or 5 pixels from the left or right edge
+        assert len(rows) > 5
+    else:
+        assert len(columns) > 10  # far from all edges: anywhere
+
+
+def test_without_a_place_there_is_no_anchor(make: Maker) -> None:
+    assert draw(bank_of(make())).anchor is None
