@@ -16,6 +16,45 @@ if TYPE_CHECKING:
     from flawsmith.experiment.benefit.facts import BenefitFacts
 
 
+Arms = Annotated[
+    list[str] | None,
+    typer.Option("--arm", help="System to test beside real and copy_paste; may be repeated."),
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--synthetic", help="[NAME=]FOLDER: a synthetic set of one fold; may be repeated."
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Inspection network, the first decides (fc_hardnet70)."),
+]
+Amounts = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--amount", help="Synthetic share of the crops; several: one is chosen (0.1 to 1)."
+    ),
+]
+Schedules = Annotated[
+    list[str] | None,
+    typer.Option("--schedule", help="mixed or first; several: one is chosen (both)."),
+]
+Folds = Annotated[
+    list[int] | None, typer.Option("--fold", help="Fold to test on; may be repeated (all).")
+]
+Curve = Annotated[str | None, typer.Option(help="Learning curve: shares of the parts: 0.25,0.5,1.")]
+Ledger = Annotated[
+    Path | None, typer.Option(help="Where finished runs are found. [OUT/ledger.jsonl]")
+]
+HoursLeft = Annotated[
+    float | None, typer.Option(help="Stop between runs before this time is over.")
+]
+SynthesizerSettings = Annotated[
+    list[str] | None, typer.Option("--synthesizer-set", help="key=value of the synthesizers.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
     app.command()(benefit)
@@ -24,46 +63,22 @@ def register(app: typer.Typer) -> None:
 def benefit(
     data: Annotated[Path, typer.Argument(help="Defect data set with frozen folds.")],
     out: Annotated[Path, typer.Option(help="Folder for runs, synthetic images and report.")],
-    arm: Annotated[
-        list[str] | None,
-        typer.Option(help="System to test beside real and copy_paste; may be repeated."),
-    ] = None,
-    synthetic: Annotated[
-        list[str] | None,
-        typer.Option(help="[NAME=]FOLDER: a synthetic set of one fold; may be repeated."),
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Inspection network, the first decides. [fc_hardnet70]"),
-    ] = None,
+    arm: Arms = None,
+    synthetic: Given = None,
+    model: Models = None,
     preset: options.Preset = "small",
     seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 1,
     draws: Annotated[int, typer.Option(help="Random draws of parts for --curve.")] = 1,
-    amount: Annotated[
-        list[float] | None,
-        typer.Option(help="Synthetic share of the crops; several: chosen. [0.1 0.25 0.5 1]"),
-    ] = None,
-    schedule: Annotated[
-        list[str] | None, typer.Option(help="mixed or first; several: chosen. [both]")
-    ] = None,
+    amount: Amounts = None,
+    schedule: Schedules = None,
     per_class: Annotated[int, typer.Option(help="Synthetic images of each class.")] = 400,
-    fold: Annotated[
-        list[int] | None, typer.Option(help="Fold to test on; may be repeated. [all]")
-    ] = None,
-    curve: Annotated[
-        str | None, typer.Option(help="Learning curve: shares of the parts: 0.25,0.5,1.")
-    ] = None,
-    ledger: Annotated[
-        Path | None, typer.Option(help="Where finished runs are found. [OUT/ledger.jsonl]")
-    ] = None,
+    fold: Folds = None,
+    curve: Curve = None,
+    ledger: Ledger = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print runs and hours; do nothing.")] = False,
-    hours: Annotated[
-        float | None, typer.Option(help="Stop between runs before this time is over.")
-    ] = None,
+    hours: HoursLeft = None,
     settings: options.Settings = None,
-    synthesizer_settings: Annotated[
-        list[str] | None, typer.Option("--synthesizer-set", help="key=value of the synthesizers.")
-    ] = None,
+    synthesizer_settings: SynthesizerSettings = None,
 ) -> None:
     """Train with and without synthetic images, test on real parts, say whether to add them."""
     from flawsmith.experiment.benefit import BenefitTest

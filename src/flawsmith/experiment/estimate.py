@@ -66,10 +66,12 @@ def _blank_batch(schema: Schema) -> Batch:
     shape = (PROBE_BATCH, PROBE_SIZE, PROBE_SIZE)
     defects = torch.zeros(shape, dtype=torch.long)
     defects[:, 16:32, 16:32] = 1
+    images = torch.rand(PROBE_BATCH, schema.channels, *shape[1:]) * 2 - 1
     return Batch(
-        images=torch.rand(PROBE_BATCH, schema.channels, *shape[1:]) * 2 - 1,
+        images=images,
         defects=defects,
         backgrounds=torch.zeros(shape, dtype=torch.long),
         labels=torch.ones(PROBE_BATCH, dtype=torch.long),
         seeds=torch.arange(PROBE_BATCH),
+        clean=images,
     )

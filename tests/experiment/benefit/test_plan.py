@@ -116,3 +116,12 @@ def test_given_sets_must_say_what_they_left_out(pouch_folder, tmp_path):
         arms(write("other", data="0"))
     with pytest.raises(FlawsmithError, match=r"no synthesis\.json"):
         arms(tmp_path)
+
+
+def test_every_system_and_model_can_be_planned(pouch_folder, tmp_path):
+    systems = ["copy_paste", "dbs_gan", "dbs_gan_real", "perlin_noise"]
+    test = BenefitTest(pouch_folder, tmp_path / "b", settings(systems=systems, folds=[0]))
+    planned = list(test.plan())
+    assert len(planned) == 1 + 3 * len(systems)
+    assert all(item.seconds > 0 and not item.done for item in planned)
+    assert not (tmp_path / "b").exists()
