@@ -55,6 +55,7 @@ def test_start_takes_a_folder_as_it_is(pouch_folder, tmp_path):
     assert page.is_file()
     assert any("index_png" in line for line in told)
     assert any(line.startswith("folds:") for line in told)
+    assert "real+copy_paste" in page.read_text()
     dataset = DefectDataset.open(tmp_path / "out" / "data")
     assert all(record.fold is not None for record in dataset)
 

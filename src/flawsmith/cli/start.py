@@ -29,12 +29,20 @@ def start(
     folds: Annotated[int | None, typer.Option(help="Number of folds by part.")] = None,
     fold: Annotated[int, typer.Option(help="The fold to test on.")] = 0,
     preset: Annotated[str, typer.Option(help="tiny, small, stable or paper.")] = "small",
-    images: Annotated[int, typer.Option(help="Training tiles; more is slower.")] = 12_800,
+    network: Annotated[
+        str, typer.Option(help="Of the inspection models; a name of flawsmith info.")
+    ] = "efficientnet_lite0",
+    images: Annotated[
+        int | None, typer.Option(help="Training tiles of each model; by default the preset's.")
+    ] = None,
+    copy_paste: Annotated[
+        bool, typer.Option(help="Also train with real defects pasted onto good surfaces.")
+    ] = True,
     volume: Annotated[int, typer.Option(help="Parts a year on your line.")] = 1_000_000,
     defect_ppm: Annotated[float, typer.Option(help="Defective parts in a million.")] = 5000.0,
     review_seconds: Annotated[float, typer.Option(help="A person's second look.")] = 20.0,
 ) -> None:
-    """Import, check, split by part, train on real images only, test, report: about 30 minutes."""
+    """Import, check, split by part, train without and with pasted defects, test, report."""
     from flawsmith.cli.demo import step
     from flawsmith.cli.train import duration, training_hooks
     from flawsmith.experiment.plant import PlantAssumptions
@@ -49,7 +57,9 @@ def start(
         folds=folds,
         fold=fold,
         preset=preset,
+        network=network,
         images=images,
+        copy_paste=copy_paste,
     )
     plant = PlantAssumptions(volume=volume, defect_ppm=defect_ppm, review_seconds=review_seconds)
     out = out or Path(f"start-{folder.resolve().name}")

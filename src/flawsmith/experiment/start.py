@@ -25,7 +25,9 @@ class StartChoices:
 
     Attributes:
         folds: how many parts of the data; one of them tests.
-        images: training tiles of the inspection model.
+        network: of the inspection models.
+        images: training tiles of each; by default those of the preset.
+        copy_paste: also train with real defects pasted onto good surfaces.
     """
 
     format: str = "auto"
@@ -35,7 +37,9 @@ class StartChoices:
     folds: int | None = None
     fold: int = 0
     preset: str = "small"
-    images: int = 12_800
+    network: str = "efficientnet_lite0"
+    images: int | None = None
+    copy_paste: bool = True
 
 
 def start(
@@ -46,7 +50,7 @@ def start(
     hooks: Hooks,
     say: Callable[[str], None],
 ) -> tuple[Path, float]:
-    """Import, check, split, train and test on real images, report.
+    """Import, check, split, train and test without and with pasted defects, report.
 
     Returns:
         The report and the seconds it took. A start that was stopped goes on where it was.
@@ -65,12 +69,34 @@ def start(
     pipeline.split(folds=folds)
     for claim in claims(DefectDataset.open(pipeline.data)):
         hooks.report(f"  {claim}")
-    machine_vision = pipeline.machine_vision()
-    real = pipeline.inspection_model("real", overrides=[f"training.total_images={choices.images}"])
+    runs, synthesizer = _models(pipeline, choices)
     result = pipeline.report(
-        [machine_vision, real], synthesizer=None, plant=plant, title=f"First look: {folder.name}"
+        runs, synthesizer=synthesizer, plant=plant, title=f"First look: {folder.name}"
     )
     return result.html, time.perf_counter() - begin
+
+
+def _models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], Path | None]:
+    """Train and test the models; return their runs, and that of copy-paste where it was used.
+
+    Copy-paste needs no training, so it is the first synthesis to try and the one to beat.
+    """
+    overrides = [] if choices.images is None else [f"training.total_images={choices.images}"]
+    network = choices.network
+    runs = [
+        pipeline.machine_vision(),
+        pipeline.inspection_model("real", network=network, overrides=overrides),
+    ]
+    if not choices.copy_paste:
+        return runs, None
+    synthesizer = pipeline.synthesizer("copy_paste")
+    synthetic = pipeline.balance(synthesizer)
+    runs.append(
+        pipeline.inspection_model(
+            "real+copy_paste", network=network, synthetic=[synthetic], overrides=overrides
+        )
+    )
+    return runs, synthesizer
 
 
 def _import(folder: Path, pipeline: Pipeline, choices: StartChoices) -> None:

@@ -113,8 +113,7 @@ def import_folder(
         work = _Import(folder, _read(folder, chosen), patterns, boxes, link=link)
         key = json.dumps([__version__, chosen, options, folder.fingerprint()])
         with ImportJournal.open(root, _hash(key), keep=UNPACKED) as journal:
-            title = name or decode_name(folder.root.name) or "data"
-            schema = work.schema(title, pixel_size_mm)
+            schema = work.schema(name or decode_name(folder.root.name) or "data", pixel_size_mm)
             work.run(root, schema, journal, white_level, progress)
             shutil.rmtree(root / UNPACKED, ignore_errors=True)
             report = work.report(chosen, reason)
