@@ -48,6 +48,7 @@ def synthesize(
     background: Annotated[
         str | None, typer.Option(help="Background of the drawing, where it names none.")
     ] = None,
+    on: Annotated[Path | None, typer.Option(help="A good image to paint the drawing into.")] = None,
     count: Annotated[int | None, typer.Option(help="Images of the drawing. [4]")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
     batch_size: Annotated[
@@ -66,9 +67,9 @@ def synthesize(
         )  # fmt: skip
         if out is None:
             raise FlawsmithError("--mask needs --out FOLDER for the images")
-        _paint(run, mask, out, background, 4 if count is None else count, seed)
+        _paint(run, mask, out, background, on, 4 if count is None else count, seed)
         return
-    _refuse("--balance", background=background, count=count)
+    _refuse("--balance", background=background, count=count, on=on)
     if data is None:
         raise FlawsmithError("--balance needs --data, the data set that the run was trained on")
     _fill(
@@ -149,7 +150,15 @@ def _share(count: int, counts: dict[str, int]) -> str:
     return f"{count:,} ({count / max(1, sum(counts.values())):.2%})"
 
 
-def _paint(run: Path, mask: Path, out: Path, background: str | None, count: int, seed: int) -> None:
+def _paint(
+    run: Path,
+    mask: Path,
+    out: Path,
+    background: str | None,
+    surface: Path | None,
+    count: int,
+    seed: int,
+) -> None:
     from flawsmith.data.schema import Schema
     from flawsmith.experiment.painting import paint, write_painted
     from flawsmith.storage import require_free
@@ -160,7 +169,8 @@ def _paint(run: Path, mask: Path, out: Path, background: str | None, count: int,
     load_config(run)  # whether it is a run, before its schema is asked for
     place = _background_id(background, Schema.load(run))
     require_free(out, what="painted images")
-    write_painted(paint(run, mask, place, range(seed, seed + count)), out)
+    seeds = range(seed, seed + count)
+    write_painted(paint(run, mask, place, seeds, surface=surface), out)
     console.print(f"{count} images of {mask}: {out / 'images'}")
     console.print(f"next: draw another, or balance with: flawsmith synthesize {run} --balance")
 
