@@ -40,6 +40,12 @@ def liar(folder: Path) -> None:
     put(folder, {"lot.zip": bytes(data)})
 
 
+@imported("file without a name in an archive", {"file without a name": 1}, images=2)
+def nameless(folder: Path) -> None:
+    data = zipped({**GOOD, "qz": picture(2)})
+    put(folder, {"lot.zip": data.replace(b"qz", b"\0z")})
+
+
 @imported("nested archive", {"archive in an archive": 1}, images=2)
 def nested(folder: Path) -> None:
     put(folder, {"lot.zip": zipped({**GOOD, "in.zip": zipped(GOOD)})})

@@ -55,7 +55,7 @@ def unpack(
     """
     try:
         with zipfile.ZipFile(archive) as content:
-            members = [member for member in content.infolist() if not member.is_dir()]
+            members = [m for m in content.infolist() if not m.filename.endswith("/")]
             _require_sane(archive, members, folder)
             folder.mkdir(parents=True, exist_ok=True)
             for number, member in enumerate(members):
@@ -103,6 +103,9 @@ def _safe_name(archive: Path, member: zipfile.ZipInfo, report: Report) -> str | 
         raw = decode_text(raw.encode("cp437", errors="replace"))
     name = posixpath.normpath(printable(raw).replace("\\", "/"))
     where = f"{printable(archive.name)}/{name}"
+    if not raw:
+        report("file without a name", where, "the archive gives it none; not unpacked")
+        return None
     if name.startswith("/") or name.split("/")[0] in ("..", "") or name[1:2] == ":":
         report("path outside the archive", where, "it leads out of the archive; not unpacked")
         return None
