@@ -6,11 +6,10 @@ height or width in the image, or to a direction. Without such a habit it may lie
 background.
 """
 
-import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Generic, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Self
 
 import cv2
 import numpy as np
@@ -19,15 +18,19 @@ from numpy.typing import NDArray
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import LabelArray
 from flawsmith.data.mask_bank.appearance import DRAWN_MARGIN, Exemplar, Surface, surface_around
+from flawsmith.data.mask_bank.canvas import Canvas, view_corner
 from flawsmith.data.mask_bank.instances import (
     MaskInstance,
+    equivalent_diameter,
     find_instances,
     has_grain,
     measure_habit,
 )
 from flawsmith.data.mask_bank.layouts import Layout
+from flawsmith.data.mask_bank.new_shapes import NewShape, ShapeMaker, seat_shift
 from flawsmith.data.mask_bank.placement import place, place_cut
-from flawsmith.data.mask_bank.shapes import LARGEST_ELASTIC, Piece, Variant, Variation, vary
+from flawsmith.data.mask_bank.reservoir import Reservoir
+from flawsmith.data.mask_bank.shapes import ELASTIC_SHARE, LARGEST_ELASTIC, Variant, Variation, vary
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
@@ -43,8 +46,6 @@ CUT_WEIGHT = 0.2
 
 PICTURE_ELASTIC = 0.5
 """Limit of the bend of such a picture, in pixels: more turns straight lines into waves."""
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -74,29 +75,6 @@ class Seat:
     anchor: tuple[int, int]
 
 
-@dataclass
-class _Reservoir(Generic[Item]):
-    """A uniform random sample of a stream that stays below a number of bytes."""
-
-    limit: int
-    rng: np.random.Generator
-    _heap: list[tuple[float, int, int, Item]] = field(default_factory=list)
-    _bytes: int = 0
-    _count: int = 0
-
-    def add(self, item: Item, size: int) -> None:
-        """Keep the item if its random key is among the highest that fit; the last one stays."""
-        self._count += 1
-        heapq.heappush(self._heap, (float(self.rng.random()), self._count, size, item))
-        self._bytes += size
-        while self._bytes > self.limit and len(self._heap) > 1:
-            self._bytes -= heapq.heappop(self._heap)[2]
-
-    def items(self) -> list[Item]:
-        """Return what was kept, in the order of arrival."""
-        return [entry[3] for entry in sorted(self._heap, key=lambda entry: entry[1])]
-
-
 class MaskBank:
     """Draws label maps from the masks and background layouts of real images."""
 
@@ -112,6 +90,7 @@ class MaskBank:
         self._weights = {c: _weights(self.instances[c]) for c in self.classes}
         self._fitting: dict[frozenset[int], list[int]] = {}
         self._around: dict[int, list[Surface]] = {}
+        self._makers: dict[int, ShapeMaker] = {}
         self.has_grain = has_grain(instances)
         self.shows_pictures = any(i.appearance is not None for i in instances)
         self.habits = {c: measure_habit(self.instances[c], self.layouts) for c in self.classes}
@@ -138,10 +117,10 @@ class MaskBank:
         """
         rng = np.random.default_rng(seed)
         share = max_bytes // max(1, dataset.schema.num_defects)
-        masks: dict[int, _Reservoir[MaskInstance]] = {
-            d.id: _Reservoir(share, rng) for d in dataset.schema.defects
+        masks: dict[int, Reservoir[MaskInstance]] = {
+            d.id: Reservoir(share, rng) for d in dataset.schema.defects
         }
-        layouts: _Reservoir[Layout] = _Reservoir(max_bytes, rng)
+        layouts: Reservoir[Layout] = Reservoir(max_bytes, rng)
         for record in records:
             if record.excluded is not None or record.source != "real":
                 continue
@@ -167,6 +146,7 @@ class MaskBank:
         sizes: SizeRange | None = None,
         surface: Surface | None = None,
         seat: Seat | None = None,
+        new_shapes: float = 0.0,
     ) -> DrawnLabelMap:
         """Return a label map that shows a defect of the class.
 
@@ -179,9 +159,9 @@ class MaskBank:
             max_defects: one up to this many defects, the further ones of any class; those that
                 find no free place are left out.
             sizes: of the defects; by default as the real ones vary.
-            surface: what the defect shall lie on; a mask whose picture shows a like surface is
-                then drawn more often.
+            surface: what it shall lie on; masks with pictures of the like are drawn more often.
             seat: the defect to draw and its place, where they are settled.
+            new_shapes: share of the defects whose shape no image shows; pictures keep theirs.
 
         Raises:
             FlawsmithError: if the bank has no mask of the class, or the background map does not
@@ -190,25 +170,24 @@ class MaskBank:
         instance = (
             seat.instance if seat else self.choose(rng, class_id, background_map, sizes, surface)
         )
-        variant = self._vary(instance, rng, height, width, sizes, seated=seat is not None)
+        shape = self._new_shape(instance, rng, new_shapes, sizes, seated=seat is not None)
+        variant = self._vary(instance, rng, height, width, sizes, shape, seated=seat is not None)
         if background_map is None:
             layout = self._layout(instance, rng, height, width).at_least(height, width, rng)
         else:
             layout = Layout.of(background_map, rng)
         habit = self.habits[class_id]
         piece = None if seat else place(instance, habit, variant.mask, layout, rng)
-        piece = piece or place_cut(
-            instance, habit, variant.mask, layout, rng, anchor=seat.anchor if seat else None
-        )
-        top, left = _view_corner(piece, (height, width), layout, rng)
+        anchor = _anchor(seat, shape, (height, width)) if seat else None
+        piece = piece or place_cut(instance, habit, variant.mask, layout, rng, anchor=anchor)
+        top, left = view_corner(piece, (height, width), layout, rng)
         view = np.ascontiguousarray(layout.backgrounds[top : top + height, left : left + width])
-        canvas = _Canvas.empty(height, width, self.schema if self.shows_pictures else None)
+        canvas = Canvas.empty(height, width, self.schema if self.shows_pictures else None)
         piece = replace(piece, top=piece.top - top, left=piece.left - left)
         canvas.paint(instance, variant, piece)
         further = int(rng.integers(max_defects)) if max_defects > 1 else 0
-        parents = [
-            instance.file_name, *self._add_further(canvas, view, further, rng, sizes)
-        ]  # fmt: skip
+        parents = [instance.file_name, *(shape.parents if shape else ())]
+        parents += self._add_further(canvas, view, further, rng, sizes, new_shapes)
         if layout.file_name is not None:
             parents.append(layout.file_name)
         return DrawnLabelMap(
@@ -288,20 +267,46 @@ class MaskBank:
         height: int,
         width: int,
         sizes: SizeRange | None,
+        shape: NewShape | None = None,
         *,
         seated: bool = False,
     ) -> Variant:
         pictured = instance.appearance is not None
         large = pictured and max(instance.mask.shape) > LARGE_PICTURE
+        mask = shape.mask if shape else instance.mask
+        diameter = equivalent_diameter(mask)
+        share, limit = shape.elastic if shape else (ELASTIC_SHARE, LARGEST_ELASTIC)
         variation = Variation(
             upright=self.habits[instance.class_id].keeps_direction,
             seated=seated,
             keeps_grain=large and self.has_grain,
-            scale=None if sizes is None else sizes.draw_scale(instance.diameter, rng),
-            largest_elastic=PICTURE_ELASTIC if large else LARGEST_ELASTIC,
+            scale=None if sizes is None else sizes.draw_scale(diameter, rng),
+            largest_elastic=PICTURE_ELASTIC if large else limit,
+            elastic_share=share,
             margin=DRAWN_MARGIN if pictured else None,
         )
-        return vary(instance.mask, rng, variation, height=height, width=width)
+        return vary(mask, rng, variation, height=height, width=width)
+
+    def _new_shape(
+        self,
+        instance: MaskInstance,
+        rng: np.random.Generator,
+        share: float,
+        sizes: SizeRange | None,
+        *,
+        seated: bool = False,
+    ) -> NewShape | None:
+        """Return a new shape for the instance, or None where it keeps its own."""
+        # Nothing is drawn where none is wanted: the label maps stay what they always were.
+        if share <= 0.0 or instance.appearance is not None or rng.random() >= share:
+            return None
+        class_id = instance.class_id
+        if class_id not in self._makers:
+            self._makers[class_id] = ShapeMaker(self.instances[class_id], self._weights[class_id])
+        shape = self._makers[class_id].make(instance, rng, seated=seated)
+        if shape is None or sizes is None:
+            return shape
+        return shape if sizes.reachable(np.array([equivalent_diameter(shape.mask)]))[0] else None
 
     def _layout(
         self, instance: MaskInstance, rng: np.random.Generator, height: int, width: int
@@ -322,11 +327,12 @@ class MaskBank:
 
     def _add_further(
         self,
-        canvas: "_Canvas",
+        canvas: Canvas,
         backgrounds: LabelArray,
         count: int,
         rng: np.random.Generator,
         sizes: SizeRange | None,
+        new_shapes: float,
     ) -> list[str]:
         """Paint up to ``count`` further defects into free places; return their files."""
         parents = []
@@ -335,36 +341,16 @@ class MaskBank:
         for _ in range(count):
             class_id = self.classes[int(rng.integers(len(self.classes)))]
             instance = self.choose(rng, class_id, None, sizes)
-            variant = self._vary(instance, rng, height, width, sizes)
+            shape = self._new_shape(instance, rng, new_shapes, sizes)
+            variant = self._vary(instance, rng, height, width, sizes, shape)
             marked = (canvas.defects > 0).astype(np.uint8)
             occupied = cv2.dilate(marked, np.ones((5, 5), np.uint8)) > 0
             habit = self.habits[instance.class_id]
             piece = layout and place(instance, habit, variant.mask, layout, rng, occupied)
             if piece:
                 canvas.paint(instance, variant, piece)
-                parents.append(instance.file_name)
+                parents += [instance.file_name, *(shape.parents if shape else ())]
         return parents
-
-
-@dataclass(frozen=True)
-class _Canvas:
-    """Where the drawn defects are painted; with pictures if the schema is given."""
-
-    defects: LabelArray
-    exemplar: Exemplar | None
-    schema: Schema | None
-
-    @classmethod
-    def empty(cls, height: int, width: int, schema: Schema | None) -> Self:
-        exemplar = Exemplar.empty(height, width, schema.channels) if schema else None
-        return cls(np.zeros((height, width), np.uint8), exemplar, schema)
-
-    def paint(self, instance: MaskInstance, variant: Variant, piece: Piece) -> None:
-        rows, columns = piece.mask.shape
-        box = (slice(piece.top, piece.top + rows), slice(piece.left, piece.left + columns))
-        self.defects[box][piece.mask] = instance.class_id
-        if self.schema and self.exemplar and instance.appearance:
-            self.exemplar.paste(instance.appearance, variant, piece, self.schema)
 
 
 def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
@@ -380,15 +366,10 @@ def _weights(instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
     return weights
 
 
-def _view_corner(
-    piece: Piece, size: tuple[int, int], layout: Layout, rng: np.random.Generator
-) -> tuple[int, int]:
-    """Return where in the layout a view begins that holds all of a piece."""
-    ends = zip((piece.top, piece.left), piece.mask.shape, size, layout.shape, strict=True)
-    top, left = (_window(rng, *values) for values in ends)
-    return top, left
-
-
-def _window(rng: np.random.Generator, start: int, size: int, limit: int, whole: int) -> int:
-    """Return where a window of ``limit`` pixels begins that holds all of the mask."""
-    return int(rng.integers(max(0, start + size - limit), min(start, whole - limit) + 1))
+def _anchor(seat: Seat, shape: NewShape | None, size: tuple[int, int]) -> tuple[int, int]:
+    """Return where the heart goes, so that a new shape touches the edges that the old one did."""
+    if shape is None:
+        return seat.anchor
+    moved = np.add(seat.anchor, seat_shift(seat.instance, shape.mask))
+    y, x = np.clip(moved, 0, np.array(size) - 1).tolist()
+    return y, x

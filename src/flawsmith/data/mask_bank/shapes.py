@@ -105,6 +105,7 @@ class Variation:
         keeps_grain: keep that of a texture: turn by at most 4 degrees (and 180).
         scale: factor on lengths; by default random.
         largest_elastic: limit of the standard deviation of the bend, in pixels.
+        elastic_share: the same, of the mask's size.
         margin: pixels around the result whose source is wanted too; the area then follows the
             scale alone, so that the mask stays that of the picture under it.
     """
@@ -114,6 +115,7 @@ class Variation:
     keeps_grain: bool = False
     scale: float | None = None
     largest_elastic: float = LARGEST_ELASTIC
+    elastic_share: float = ELASTIC_SHARE
     margin: int | None = None
 
 
@@ -152,7 +154,7 @@ def vary(
     reach = int(np.hypot(high - low, 4).max() * np.sqrt(2) / smallest)
     near, here = _around(mask, pixel, reach)
     margin = variation.margin or 0
-    deviation = min(variation.largest_elastic, ELASTIC_SHARE * max(near.shape))
+    deviation = min(variation.largest_elastic, variation.elastic_share * max(near.shape))
     maps = _source_maps(here, linear, (low, high), deviation, margin, rng)
     values = _sample(near, maps, margin, (int(-low[1]), int(-low[0])))
     change = float(rng.uniform(*AREA_CHANGE))
