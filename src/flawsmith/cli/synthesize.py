@@ -45,6 +45,7 @@ def synthesize(
     size_mm: Annotated[
         str | None, typer.Option(help="The same in millimetres; needs the data's pixel size.")
     ] = None,
+    new_shapes: Annotated[float | None, typer.Option(help="Share of new shapes. [0.5]")] = None,
     background: Annotated[
         str | None, typer.Option(help="Background of the drawing, where it names none.")
     ] = None,
@@ -63,7 +64,7 @@ def synthesize(
     if mask is not None:
         _refuse(
             "--mask", data=data, fold=fold, per_class=per_class, max_defects=max_defects,
-            batch_size=batch_size, size_px=size_px, size_mm=size_mm,
+            batch_size=batch_size, size_px=size_px, size_mm=size_mm, new_shapes=new_shapes,
         )  # fmt: skip
         if out is None:
             raise FlawsmithError("--mask needs --out FOLDER for the images")
@@ -74,7 +75,7 @@ def synthesize(
         raise FlawsmithError("--balance needs --data, the data set that the run was trained on")
     _fill(
         run, data, out or run / "synthetic", fold=fold, per_class=per_class, seed=seed,
-        max_defects=1 if max_defects is None else max_defects,
+        max_defects=1 if max_defects is None else max_defects, new_shapes=new_shapes,
         batch_size=32 if batch_size is None else batch_size, size_px=size_px, size_mm=size_mm,
     )  # fmt: skip
 
@@ -97,6 +98,7 @@ def _fill(
     batch_size: int,
     size_px: str | None,
     size_mm: str | None,
+    new_shapes: float | None,
 ) -> None:
     from flawsmith.data.dataset import DefectDataset
     from flawsmith.data.mask_bank.sizes import parse_sizes
@@ -115,7 +117,7 @@ def _fill(
         with progress("synthesizing", plan.total) as advance:
             report = make(
                 run, dataset, out, plan=plan.added, fold=fold, seed=seed, batch_size=batch_size,
-                max_defects=max_defects, sizes=sizes, advance=advance,
+                max_defects=max_defects, sizes=sizes, new_shapes=new_shapes, advance=advance,
             )  # fmt: skip
     except KeyboardInterrupt:
         message = f"stopped; nothing in {out} is lost: the same command goes on"

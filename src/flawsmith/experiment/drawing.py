@@ -67,6 +67,7 @@ class Banks:
         *,
         max_defects: int = 1,
         sizes: SizeRange | None = None,
+        new_shapes: float = 0.0,
     ) -> Drawn:
         """Return what an image of size x size pixels is made of; it follows from the seed."""
         rng = np.random.default_rng(seed)
@@ -85,6 +86,7 @@ class Banks:
             sizes=sizes,
             surface=None if background is None else Surface.of(background.image),
             seat=seat,
+            new_shapes=new_shapes,
         )
         names = [*drawn.parents, *([] if background is None else [background.file_name])]
         return Drawn(drawn.label_map, tuple(dict.fromkeys(names)), background, drawn.exemplar)

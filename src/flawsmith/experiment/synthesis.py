@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from flawsmith.config import StrictModel, validate
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, ImageRecord, LabelMap
@@ -31,6 +32,9 @@ from flawsmith.training.loop import Advance
 
 SETTINGS_FILE = "synthesis.json"
 
+NEW_SHAPES = 0.5
+"""Share of the defects with a new shape, for systems that paint them themselves."""
+
 
 class SynthesisSettings(StrictModel):
     """What a synthetic set follows from; written to ``synthesis.json`` before its first image.
@@ -44,6 +48,7 @@ class SynthesisSettings(StrictModel):
         tile_size: height and width of the images.
         sizes: wanted equivalent diameters of the defects in pixels; None: as the real ones vary.
         data: fingerprint of the data set that masks and layouts come from.
+        new_shapes: share of the defects whose shape no image shows.
     """
 
     format_version: int = 1
@@ -57,6 +62,7 @@ class SynthesisSettings(StrictModel):
     tile_size: int
     data: str
     sizes: tuple[float, float] | None = None
+    new_shapes: float = Field(default=0.0, ge=0.0, le=1.0)
 
     @property
     def size_range(self) -> SizeRange | None:
@@ -113,6 +119,7 @@ def synthesize(
     batch_size: int = 32,
     max_defects: int = 1,
     sizes: SizeRange | None = None,
+    new_shapes: float | None = None,
     advance: Advance | None = None,
 ) -> SynthesisReport:
     """Make a synthetic data set in ``out``, or go on with one that a kill left behind.
@@ -130,19 +137,18 @@ def synthesize(
         batch_size: images at a time; files are equal bit by bit for the same batch size only.
         max_defects: most defects in one image.
         sizes: of the defects; by default as the real ones vary.
+        new_shapes: share of the defects whose shape no image shows; by default half of them where
+            the system paints defects itself, and none where it shows the pictures of real ones.
         advance: told of finished images.
 
     Raises:
         FlawsmithError: if run, data, fold and plan do not fit together, or ``out`` holds anything
             but a beginning of this very set.
     """
-    if batch_size < 1 or max_defects < 1 or seed < 0:
-        raise FlawsmithError(
-            f"batch size {batch_size}, max defects {max_defects}, seed {seed}: expected at least "
-            "1, 1 and 0"
-        )
+    _require_counts(batch_size, max_defects, seed)
     records = synthesis_records(run, dataset, fold)
     synthesizer = load_synthesizer(run)
+    shapes = _share_of_new_shapes(new_shapes, synthesizer)
     banks = Banks.from_dataset(dataset, records, synthesizer.system.needs)
     _require_masks(plan, banks.masks)
     settings = SynthesisSettings(
@@ -156,6 +162,7 @@ def synthesize(
         tile_size=synthesizer.tile_size,
         data=dataset.fingerprint(),
         sizes=None if sizes is None else (sizes.low, sizes.high),
+        new_shapes=shapes,
     )
     return fill(synthesizer, banks, out, settings, batch_size=batch_size, advance=advance)
 
@@ -220,6 +227,7 @@ def fill(
                     settings.tile_size,
                     max_defects=settings.max_defects,
                     sizes=settings.size_range,
+                    new_shapes=settings.new_shapes,
                 )
                 for index, seed in zip(indices, seeds, strict=True)
             ]
@@ -264,6 +272,29 @@ def _write(
         seed=int(samples.seeds[row]),
         mask_source=samples.mask_source,
     )
+
+
+def _require_counts(batch_size: int, max_defects: int, seed: int) -> None:
+    if batch_size < 1 or max_defects < 1 or seed < 0:
+        raise FlawsmithError(
+            f"batch size {batch_size}, max defects {max_defects}, seed {seed}: expected at least "
+            "1, 1 and 0"
+        )
+
+
+def _share_of_new_shapes(wanted: float | None, synthesizer: Synthesizer) -> float:
+    """Return the share that was asked for, or the default of the system."""
+    pictured = "exemplars" in synthesizer.system.needs
+    if wanted is None:
+        return 0.0 if pictured else NEW_SHAPES
+    if not 0.0 <= wanted <= 1.0:
+        raise FlawsmithError(f"new shapes {wanted:g}: expected a share from 0 to 1")
+    if wanted and pictured:
+        raise FlawsmithError(
+            f"{synthesizer.name} shows the pictures of real defects, whose shapes are theirs: it "
+            "can have no new ones; leave --new-shapes out"
+        )
+    return wanted
 
 
 def _require_masks(plan: dict[str, int], bank: MaskBank) -> None:
