@@ -1,5 +1,7 @@
 """New shapes: like the real ones of their class, in one piece, and none of them."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -280,3 +282,21 @@ def test_pictures_keep_their_shapes(dataset: DefectDataset) -> None:
     two = bank.draw(np.random.default_rng(1), BLOB, 96, 96, new_shapes=1.0)
     np.testing.assert_array_equal(one.label_map.defects, two.label_map.defects)
     assert one.parents == two.parents
+
+
+def test_compact_one_among_lines_and_cut_ones_stay_as_they_are(bank: MaskBank) -> None:
+    lines = bank.instances[CRACK]
+    odd = replace(lines[0], mask=disc(14), part="odd")
+    other = replace(odd, mask=np.ones((24, 27), np.bool_), part="other")
+    rng = np.random.default_rng(0)
+    among_lines = [*lines, odd, other]
+    assert ShapeMaker(among_lines, np.ones(len(among_lines))).make(odd, rng) is None
+    alone = ShapeMaker([odd, other], np.ones(2)).make(odd, rng)
+    line = maker(bank, CRACK).make(lines[0], rng)
+    assert alone is not None
+    assert line is not None
+    assert alone.elastic[1] > 4 * line.elastic[1], "compact ones bend more than lines"
+    cut = [replace(odd, is_cut=True), replace(other, is_cut=True)]
+    shape = ShapeMaker(cut, np.ones(2)).make(cut[0], rng)
+    assert shape is not None
+    assert shape.elastic[1] < alone.elastic[1], "a straight cut does not become a wave"

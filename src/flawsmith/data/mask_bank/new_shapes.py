@@ -77,6 +77,7 @@ class ShapeMaker:
         self._forms: dict[int, Form] = {}
         widths = np.sqrt(self._areas / self._slenderness)
         self._are_lines = (self._slenderness >= SLENDER) & (widths <= LINE_WIDTH)
+        self._mostly_lines = bool(weights[self._are_lines].sum() > 0.5 * weights.sum())
         self._courses: dict[int, Course | None] = {}
         self._donors: dict[int, Course] | None = None
         self._seats: list[frozenset[int]] | None = None
@@ -94,7 +95,8 @@ class ShapeMaker:
         number = self._numbers[id(instance)]
         if self._are_lines[number]:
             return None if seated else self._grow(number, rng)
-        return self._mix(number, rng, seated)
+        # The short ones among cracks have corners that a mixture rounds off.
+        return None if self._mostly_lines else self._mix(number, rng, seated)
 
     def _grow(self, number: int, rng: np.random.Generator) -> NewShape | None:
         mould = self._course(number)
@@ -148,7 +150,8 @@ class ShapeMaker:
 
     def _mix(self, number: int, rng: np.random.Generator, seated: bool) -> NewShape | None:
         one = self._instances[number]
-        is_large = float(np.sqrt(4 / np.pi * self._areas[number])) >= LARGE_DIAMETER
+        # The straight cut of one at the edge of its image must not become a wave.
+        is_large = one.diameter >= LARGE_DIAMETER and not one.is_cut
         elastic = COMPACT_ELASTIC if is_large else (ELASTIC_SHARE, LARGEST_ELASTIC)
         areas = np.log(self._areas / self._areas[number]) / AREA_RATIO
         slender = np.log(self._slenderness / self._slenderness[number]) / SLENDERNESS_RATIO
