@@ -41,7 +41,8 @@ def test_run_is_complete_at_once_and_synthesizes(
     assert call("train", "--resume", run) == 0
     drawing = ["--mask", tmp_path / "drawn.png", "--out", tmp_path / "painted"]
     assert call("synthesize", run, *drawing) == 2
-    assert f"{name} builds on real pixels and cannot paint a drawing" in capsys.readouterr().err
+    refusals = {"copy_paste": "sets real defects", "perlin_noise": "paints into a real surface"}
+    assert f"{name} {refusals[name]}" in capsys.readouterr().err
     options = ["--data", pouch_folder, "--balance", "--per-class", 14, "--out", out]
     assert call("synthesize", run, *options) == 0
     made, real = DefectDataset.open(out), DefectDataset.open(pouch_folder)
