@@ -15,6 +15,7 @@ VERBS = (
     "train",
     "synthesize",
     "score",
+    "select",
     "model",
     "benefit",
     "report",

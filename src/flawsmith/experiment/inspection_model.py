@@ -1,6 +1,6 @@
 """A trained inspection model on whole images: network, schema, thresholds, tiles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, cast
@@ -27,6 +27,7 @@ from flawsmith.training.precision import Precision, keep_freed_memory
 THRESHOLDS_FILE = "thresholds.toml"
 MACHINE_VISION_FILE = "machine_vision.toml"
 Predict = Callable[[ImageArray], NDArray[np.float32]]
+PredictMany = Callable[[Sequence[ImageArray]], list[NDArray[np.float32]]]
 
 
 @dataclass
@@ -48,6 +49,20 @@ class InspectionModel:
             cast(ImageArray, unit), self._predict_batch, self.tile_size, self.overlap,
             self.batch_size,
         )  # fmt: skip
+        return scores
+
+    @torch.inference_mode()
+    def predict_many(self, images: Sequence[ImageArray]) -> list[NDArray[np.float32]]:
+        """Return the scores of several images; those that are one tile each share batches."""
+        side = (self.tile_size, self.tile_size)
+        if any(image.shape[:2] != side for image in images):
+            return [self.predict(image) for image in images]
+        self.training.segmenter.eval()
+        units = [to_unit(image, self.schema) * np.float32(2) - np.float32(1) for image in images]
+        scores: list[NDArray[np.float32]] = []
+        for start in range(0, len(units), self.batch_size):
+            tiles = np.stack(units[start : start + self.batch_size])
+            scores += list(self._predict_batch(cast(ImageArray, tiles)))
         return scores
 
     def _predict_batch(self, tiles: ImageArray) -> NDArray[np.float32]:
@@ -102,6 +117,14 @@ def load_predict(run: Path) -> Predict:
     if (run / BANK_FILE).is_file():
         return AnomalyModel.load(run, load_model_config(run)).predict
     return InspectionModel.load(run).predict
+
+
+def load_predict_many(run: Path) -> PredictMany:
+    """Return what turns several images into scores, as `load_predict` does one by one."""
+    if any((run / name).is_file() for name in (MACHINE_VISION_FILE, BANK_FILE)):
+        predict = load_predict(run)
+        return lambda images: [predict(image) for image in images]
+    return InspectionModel.load(run).predict_many
 
 
 def save_thresholds(run: Path, thresholds: Thresholds) -> None:
