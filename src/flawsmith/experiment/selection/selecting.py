@@ -186,36 +186,15 @@ def select(
             request.synthetic, request.made, request.data, request.training, request.validation,
             features=features, tile=request.tile, advance=advance,
         )  # fmt: skip
-    reject_copies = copies and "exemplars" not in request.needs
     verdicts = [
         judge(
             verdict.model_copy(update={"copies": near.get(verdict.file_name, [])}),
             limits,
-            reject_copies=reject_copies,
+            reject_copies=_rejects_copies(request, copies),
         )
         for verdict in judging.made()
     ]
-    classes = [_of_class(request, name, verdicts, real, limits[name]) for name in names]
-    result = Selection(
-        synthetic=str(request.synthetic.root),
-        model=str(request.run),
-        data=str(request.data.root),
-        data_fingerprint=request.data.fingerprint(),
-        system=request.system,
-        fold=request.fold,
-        quantile=quantile,
-        tile=request.tile,
-        margin=MARGIN,
-        copies_checked=copies,
-        copies_rejected=reject_copies,
-        simulated=request.data.schema.simulated,
-        accepted=_rate(sum(v.accepted for v in verdicts), len(verdicts)),
-        classes=[item for item in classes if item is not None],
-        warnings=[],
-        images=verdicts,
-        real=real,
-        version=__version__,
-    )
+    result = _facts(request, verdicts, real, limits, quantile=quantile, copies=copies)
     return result.model_copy(update={"warnings": list(words.warnings(result))})
 
 
@@ -292,6 +271,42 @@ def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     remaining = iter(items)
     while batch := list(islice(remaining, BATCH)):
         yield batch
+
+
+def _rejects_copies(request: SelectionRequest, copies: bool) -> bool:
+    return copies and "exemplars" not in request.needs
+
+
+def _facts(
+    request: SelectionRequest,
+    verdicts: list[ImageVerdict],
+    real: list[RealDefect],
+    limits: dict[str, Limits],
+    *,
+    quantile: float,
+    copies: bool,
+) -> Selection:
+    classes = [_of_class(request, name, verdicts, real, limits[name]) for name in limits]
+    return Selection(
+        synthetic=str(request.synthetic.root),
+        model=str(request.run),
+        data=str(request.data.root),
+        data_fingerprint=request.data.fingerprint(),
+        system=request.system,
+        fold=request.fold,
+        quantile=quantile,
+        tile=request.tile,
+        margin=MARGIN,
+        copies_checked=copies,
+        copies_rejected=_rejects_copies(request, copies),
+        simulated=request.data.schema.simulated,
+        accepted=_rate(sum(v.accepted for v in verdicts), len(verdicts)),
+        classes=[item for item in classes if item is not None],
+        warnings=[],
+        images=verdicts,
+        real=real,
+        version=__version__,
+    )
 
 
 def _with_failure(item: RealDefect, limits: Limits) -> RealDefect:
