@@ -17,6 +17,9 @@ from flawsmith.errors import FlawsmithError
 
 TABLE = "labels.csv"
 DEFECT = "defective"
+LONGEST_LINE = 1000
+"""Characters; on much longer lines the search below would take minutes."""
+
 LINE = re.compile(r"(?P<file>\S.*?\.\w+)[\s,;]+(?P<value>\S+?)[\s,;]+(?P<kind>mono|poly)\S*")
 
 
@@ -69,7 +72,7 @@ def _read_table(folder: SourceFolder, file: str, values: dict[str, float], sourc
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        match = LINE.fullmatch(line.strip())
+        match = LINE.fullmatch(line.strip()) if len(line) <= LONGEST_LINE else None
         value = _probability(match["value"]) if match else None
         if match is None or value is None:
             source.find(
