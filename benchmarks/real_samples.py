@@ -1,6 +1,8 @@
 """Imports every real sample by auto-detection, checks it, and prints the table of docs/data.md.
 
     python benchmarks/real_samples.py ../shared/data
+
+Anything below the folder that is a folder or an archive is a sample; ``formats`` holds several.
 """
 
 import argparse
@@ -51,7 +53,7 @@ def row(sample: Path, out: Path) -> str:
 
 def listed(counts: Counter[str]) -> str:
     """Return kinds and counts, the commonest first."""
-    return ", ".join(f"{kind} {count}" for kind, count in counts.most_common()) or "–"
+    return ", ".join(f"{kind} {count}" for kind, count in counts.most_common()) or "-"
 
 
 def main() -> None:
