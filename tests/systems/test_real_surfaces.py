@@ -101,9 +101,25 @@ def test_an_exemplar_takes_the_tone_of_its_new_surroundings():
     defects = square()[:1]
     exemplar[0, 0, defects[0] > 0] = -0.6  # 0.4 darker than what was around it
     weight = soft_neighbourhood(defects > 0, reach=2, fall=4)
-    pasted = paste(surface, exemplar, defects > 0, weight)
+    known = torch.ones_like(surface)
+    pasted = paste(surface, exemplar, known, defects > 0, weight)
     assert torch.allclose(pasted[0, 0, defects[0] > 0], torch.tensor(0.1), atol=1e-6)
     assert torch.allclose(pasted[0, 0, defects[0] == 0], torch.tensor(0.5), atol=1e-6)
+
+
+def test_where_an_exemplar_ends_the_surface_goes_on():
+    surface = torch.full((1, 1, 48, 48), 0.5)
+    exemplar = torch.full((1, 1, 48, 48), 0.5)
+    defects = square()[:1]
+    exemplar[0, 0, defects[0] > 0] = 0.1
+    known = torch.ones_like(surface)
+    known[..., :16, :] = 0.0  # its own image ended within the mask
+    exemplar[..., :16, :] = -1.0
+    weight = soft_neighbourhood(defects > 0, reach=2, fall=4)
+    pasted = paste(surface, exemplar, known, defects > 0, weight)
+    assert torch.equal(pasted[..., :16, :], surface[..., :16, :])
+    assert pasted.min() >= 0.1 - 1e-6
+    assert torch.allclose(pasted[0, 0, 19, 24], torch.tensor(0.1), atol=1e-6)
 
 
 def test_what_is_missing_is_said(pouch_folder, generator):

@@ -9,9 +9,11 @@ size paints a blur, keep the texture of a real one.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from flawsmith.data.schema import Schema
-from flawsmith.systems.base import SYSTEMS, Batch
+from flawsmith.errors import FlawsmithError
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
 from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
 
 SHIFT = 2
@@ -32,7 +34,7 @@ class ExemplarDbsGan(RealBackgroundDbsGan):
         return schema.channels
 
     def shown(self, batch: Batch) -> Tensor:
-        """Return the tiles' own defects, each shifted and with another contrast."""
+        """Return the tiles' own defects, each shifted and with another contrast: all known."""
         images = []
         for image, seed in zip(batch.images, batch.seeds.tolist(), strict=True):
             generator = torch.Generator().manual_seed(seed)
@@ -40,27 +42,40 @@ class ExemplarDbsGan(RealBackgroundDbsGan):
             change = 1 + CONTRAST * (2 * float(torch.rand((), generator=generator)) - 1)
             mean = image.mean()
             images.append((image.roll((down, right), (1, 2)) - mean) * change + mean)
-        return torch.stack(images)
+        exemplars = torch.stack(images)
+        return torch.cat([exemplars, torch.ones_like(exemplars[:, :1])], dim=1)
+
+    def requested(self, request: SampleRequest) -> Tensor:
+        """Return the exemplars and, as the last channel, where they have pixels."""
+        exemplars, known = request.exemplars, request.exemplar_known
+        if exemplars is None or known is None:
+            raise FlawsmithError("dbs_gan_exemplar is shown real defects; the request has none")
+        return torch.cat([exemplars, known.unsqueeze(1).to(exemplars.dtype)], dim=1)
 
     def on_canvas(
         self, surface: Tensor, shown: Tensor | None, inside: Tensor, weight: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """Return the surface with the exemplar in it, and the bare surface."""
         if shown is None:
-            raise ValueError("dbs_gan_exemplar is shown real defects; the request has none")
-        return paste(surface, shown, inside, weight), [surface]
+            raise ValueError("on_canvas needs what `shown` or `requested` returned")
+        return paste(surface, shown[:, :-1], shown[:, -1:], inside, weight), [surface]
 
 
-def paste(surface: Tensor, exemplar: Tensor, inside: Tensor, weight: Tensor) -> Tensor:
+def paste(
+    surface: Tensor, exemplar: Tensor, known: Tensor, inside: Tensor, weight: Tensor
+) -> Tensor:
     """Return the surface with the exemplar where the weight says, lifted to the rim's tone.
 
     Args:
         surface: N x C x H x W.
-        exemplar: the same; known where the weight is above 0.
+        exemplar: the same.
+        known: N x 1 x H x W, 1 where the exemplar has pixels: its own image may have ended there.
         inside: N x H x W bool, the mask.
         weight: N x 1 x H x W, 1 in the mask and falling to 0 around it.
     """
-    rim = (weight > 0) & ~inside.unsqueeze(1)
+    rim = ((weight > 0) & ~inside.unsqueeze(1)) * known
     pixels = rim.sum(dim=(2, 3), keepdim=True)
     lift = ((surface - exemplar) * rim).sum(dim=(2, 3), keepdim=True) / pixels.clamp_min(1)
-    return surface + weight * (exemplar + lift - surface)
+    # A soft end of what is known: its own average, but nowhere beyond it.
+    certain = known * F.avg_pool2d(F.pad(known, [2] * 4, mode="replicate"), 5, 1)
+    return surface + weight * certain * (exemplar + lift - surface)

@@ -240,6 +240,10 @@ class RealBackgroundDbsGan(System):
         """Return the real defects that the painter is shown, where it is shown any."""
         return None
 
+    def requested(self, request: SampleRequest) -> Tensor | None:
+        """Return the real defects of a request, where the painter is shown any."""
+        return None
+
     def paint(
         self,
         surface: Tensor,
@@ -277,7 +281,7 @@ class RealBackgroundDbsGan(System):
         if surface is None:
             raise FlawsmithError("dbs_gan_real paints into real surfaces; the request has none")
         style = self.styles(main_class(request.defects), seeds).to(surface.device)
-        shown = request.exemplars
+        shown = self.requested(request)
         return Samples(
             images=self.paint(surface, request.defects, style, seeds, shown).clamp(-1.0, 1.0),
             defects=request.defects,
