@@ -1,0 +1,53 @@
+"""Prints the tables of docs/results.md from a ledger of the benefit test.
+
+    python benchmarks/benefit_table.py benchmarks/ledger/benefit_magnetic_tile.jsonl
+
+One row a finished training; folds and seeds are never averaged silently.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def rows(ledger: Path) -> list[dict[str, Any]]:
+    """Return the inspection models of a ledger in the order of arm, fold and seed."""
+    lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    models = [line for line in lines if line.get("kind") == "model"]
+    order = list(dict.fromkeys(line["arm"] for line in models))
+    return sorted(models, key=lambda m: (order.index(m["arm"]), m["fold"], m["seed"]))
+
+
+def overlap(counts: list[int]) -> str:
+    """Return the IoU of true positives, false positives and false negatives."""
+    hit, false, missed, _ = counts
+    union = hit + false + missed
+    return f"{hit / union:.2f}" if union else "-"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ledger", type=Path)
+    models = rows(parser.parse_args().ledger)
+    classes = list(models[0]["tp_fp_fn_parts"])
+    head = ["arm", "fold", "seed", "macro IoU", *classes, "missed", "rejected", "AUROC, parts"]
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for model in models:
+        cells = [
+            f"`{model['arm']}`",
+            model["fold"],
+            model["seed"],
+            f"**{model['macro_iou']:.3f}**",
+            *(overlap(model["tp_fp_fn_parts"][name]) for name in classes),
+            "{} of {}".format(*model["escape"]),
+            "{} of {}".format(*model["overkill"]),
+            f"{model['part_auroc']:.2f}",
+        ]
+        print("| " + " | ".join(map(str, cells)) + " |")
+
+
+if __name__ == "__main__":
+    main()
