@@ -124,6 +124,25 @@ def resumable_folder(path: Path, *, what: str) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def exclusive(folder: Path, *, what: str) -> Iterator[None]:
+    """Keep every other process out of a folder until the block, or this process, ends.
+
+    Args:
+        folder: is there already.
+        what: it holds, for the message.
+
+    Raises:
+        FlawsmithError: if another process is in it.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(handle, folder, what)
+        yield
+    finally:
+        os.close(handle)
+
+
 def partial_path(path: Path) -> Path:
     """Return where a folder is made before it becomes ``path``."""
     return path.with_name(f".{path.name}{PARTIAL}")

@@ -24,7 +24,7 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.drawing import Banks, Drawn, make_request
 from flawsmith.experiment.training_data import training_records
-from flawsmith.storage import require_free, write_text
+from flawsmith.storage import exclusive, require_free, write_text
 from flawsmith.systems.base import Samples
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 from flawsmith.training import checkpoint as ckpt
@@ -212,7 +212,10 @@ def fill(
     _claim(out, settings)
     class_ids = settings.class_ids(synthesizer.schema)
     started = time.perf_counter()
-    with DatasetWriter(out, synthesizer.schema) as writer:
+    with (
+        exclusive(out, what="synthetic set"),
+        DatasetWriter(out, synthesizer.schema) as writer,
+    ):
         first = len(writer)
         if advance and first:
             advance(first)

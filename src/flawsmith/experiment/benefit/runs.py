@@ -34,7 +34,7 @@ from flawsmith.experiment.train_model import evaluate_run, train_model
 from flawsmith.experiment.train_synthesizer import train_synthesizer
 from flawsmith.experiment.training_data import training_records
 from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
-from flawsmith.storage import write_text
+from flawsmith.storage import exclusive, write_text
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import CONFIG_FILE
 from flawsmith.training.loop import Hooks
@@ -105,6 +105,13 @@ class BenefitTest:
             say: prints the title of a step.
             hours: stop before the first step that would end later than that.
         """
+        if not any(self._is_needed(step) for step in self.steps):
+            return True
+        self.out.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.out, what="benefit test"):
+            return self._run(hooks, say, hours)
+
+    def _run(self, hooks: Hooks, say: Callable[[str], None], hours: float | None) -> bool:
         begin = time.perf_counter()
         for step in self.steps:
             if not self._is_needed(step):
