@@ -46,6 +46,13 @@ def nameless(folder: Path) -> None:
     put(folder, {"lot.zip": data.replace(b"qz", b"\0z")})
 
 
+@refused("archive of a later version", "no readable zip archive", "zip file version 25.5")
+def later(folder: Path) -> None:
+    data = bytearray(zipped(GOOD))
+    data[data.find(b"PK\x01\x02") + 6] = 255
+    put(folder, {"lot.zip": bytes(data)})
+
+
 @imported("nested archive", {"archive in an archive": 1}, images=2)
 def nested(folder: Path) -> None:
     put(folder, {"lot.zip": zipped({**GOOD, "in.zip": zipped(GOOD)})})

@@ -21,6 +21,16 @@ FREE_BYTES = 64 << 20
 RESERVED_BYTES = 256 << 20
 """Left free on the disk."""
 
+_DAMAGE = (
+    zipfile.BadZipFile,
+    struct.error,
+    ValueError,
+    IndexError,
+    OverflowError,
+    NotImplementedError,
+)
+"""What reading the directory of a damaged archive raises."""
+
 _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
 
@@ -65,7 +75,7 @@ def unpack(
                 path = folder / f"{number:06d}{posixpath.splitext(name)[1][:12]}"
                 if _unpack_member(archive, content, member, path, report):
                     add(ArchiveMember(name, path))
-    except (zipfile.BadZipFile, struct.error, ValueError) as error:
+    except _DAMAGE as error:
         raise FlawsmithError(
             f"{printable(str(archive))} is no readable zip archive: {printable(str(error))}; "
             "repair it, or take it out of the folder"
