@@ -77,17 +77,14 @@ def new_folder(path: Path, *, what: str) -> Iterator[Path]:
     """
     require_free(path, what=what)
     temporary = partial_path(path)
-    try:
+    with _finished(temporary, path, what):
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        yield temporary
-        _put_in_place(temporary, path)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        try:
+            yield temporary
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
 
 @contextmanager
@@ -104,40 +101,53 @@ def resumable_folder(path: Path, *, what: str) -> Iterator[Path]:
     temporary = partial_path(path)
     try:
         temporary.mkdir(parents=True, exist_ok=True)
-        handle = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
-    try:
-        _lock(handle, path, what)
-        try:
-            yield temporary
-            _put_in_place(temporary, path)
-        except KeyboardInterrupt:
-            raise
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-    finally:
-        os.close(handle)
+    with exclusive(temporary, what=what, path=path), _finished(temporary, path, what):
+        yield temporary
 
 
 @contextmanager
-def exclusive(folder: Path, *, what: str) -> Iterator[None]:
+def _finished(temporary: Path, path: Path, what: str) -> Iterator[None]:
+    """Put the temporary folder in place after the block; remove it after an error."""
+    try:
+        yield
+        if path.is_dir():
+            path.rmdir()
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise FlawsmithError(f"cannot write the {what} {path}: {error}") from error
+    except Exception:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def exclusive(folder: Path, *, what: str, path: Path | None = None) -> Iterator[None]:
     """Keep every other process out of a folder until the block, or this process, ends.
 
     Args:
         folder: is there already.
         what: it holds, for the message.
+        path: the folder that the user named, if it is another.
 
     Raises:
-        FlawsmithError: if another process is in it.
+        FlawsmithError: if another process is in it, or it cannot be opened.
     """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _lock(handle, folder, what)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise FlawsmithError(f"cannot write the {what} {path or folder}: {error}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FlawsmithError(
+                f"another process is making the {what} {path or folder}; wait for it, or give "
+                "another place"
+            ) from None
         yield
     finally:
         os.close(handle)
@@ -146,23 +156,6 @@ def exclusive(folder: Path, *, what: str) -> Iterator[None]:
 def partial_path(path: Path) -> Path:
     """Return where a folder is made before it becomes ``path``."""
     return path.with_name(f".{path.name}{PARTIAL}")
-
-
-def _lock(handle: int, path: Path, what: str) -> None:
-    """Lock an open folder until it is closed, or the process ends in any way."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise FlawsmithError(
-            f"another process is making the {what} {path}; wait for it, or give another place"
-        ) from None
-
-
-def _put_in_place(temporary: Path, path: Path) -> None:
-    if path.is_dir():
-        path.rmdir()
-    temporary.replace(path)
-    sync_folder(path.parent)
 
 
 def require_free(path: Path, *, what: str) -> None:

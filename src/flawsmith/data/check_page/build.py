@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
 from flawsmith.data.check_page.kinds import ordered, text_of
@@ -11,6 +10,7 @@ from flawsmith.data.check_page.pictures import Card, PictureSource
 from flawsmith.data.check_page.sizes import size_histograms
 from flawsmith.data.check_report import SMALL_REGION_PX, CheckReport, Finding, Kind
 from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.data.templates import render as fill
 from flawsmith.storage import write_bytes
 
 PAGE_FILE = "check.html"
@@ -169,19 +169,9 @@ def _render(
     sections: Sequence[KindSection],
     examples: Sequence[Examples],
 ) -> str:
-    # Here, so that the other commands do without it where only the inspection is installed.
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    folder = resources.files("flawsmith.data.check_page") / "templates"
-    names = ("check.html.j2", "check_macros.html.j2", "check.css")
-    environment = Environment(
-        loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("check.html.j2").render(
+    return fill(
+        "flawsmith.data.check_page",
+        "check.html.j2",
         report=report,
         colours={defect.name: defect.colour for defect in dataset.schema.defects},
         problems=[section for section in sections if section.is_problem],

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from markupsafe import Markup
 
 from flawsmith import __version__
+from flawsmith.data.templates import render as fill
 from flawsmith.experiment.benefit import verdict as rule
 from flawsmith.experiment.benefit.facts import (
     PAGE_FILE,
@@ -80,18 +80,9 @@ def write_report(test: BenefitTest) -> tuple[BenefitFacts, Path]:
 
 def render(facts: BenefitFacts) -> str:
     """Return the page."""
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    folder = resources.files("flawsmith.experiment.report") / "templates"
-    names = ("benefit.html.j2", "report.css")
-    environment = Environment(
-        loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("benefit.html.j2").render(
+    return fill(
+        "flawsmith.experiment.report",
+        "benefit.html.j2",
         page=facts,
         colours=colours(facts),
         forests=_forests(facts),

@@ -4,13 +4,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
-
-from jinja2 import DictLoader, Environment, StrictUndefined
 
 from flawsmith import __version__
 from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.templates import render as fill
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.plant import PlantAssumptions
 from flawsmith.experiment.report import charts, words
@@ -103,17 +101,9 @@ def build_report(
 
 def render(facts: ReportFacts) -> str:
     """Return the page; every text in it is escaped."""
-    folder = resources.files("flawsmith.experiment.report") / "templates"
-    names = ("report.html.j2", "report_details.html.j2", "report.css")
-    environment = Environment(
-        loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return fill(
+        "flawsmith.experiment.report", "report.html.j2", page=facts, charts=charts, words=words
     )
-    template = environment.get_template("report.html.j2")
-    return template.render(page=facts, charts=charts, words=words)
 
 
 def _require_inputs(runs: Sequence[Path], out: Path, synthesizer: Path | None) -> None:

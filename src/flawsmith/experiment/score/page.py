@@ -3,7 +3,6 @@
 import random
 import shlex
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.images import read_image
+from flawsmith.data.templates import render as fill
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.report.facts import Picture
 from flawsmith.experiment.report.pictures import Pixels, displayed, photo, square_window
@@ -135,22 +135,12 @@ def _boxed(pixels: Pixels, box: int) -> Pixels:
 
 
 def _render(result: Score, sheets: list[Sheet], pairs: list[ShownPair]) -> str:
-    # Here, so that printing a score needs no more than computing it.
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    folder = resources.files("flawsmith.experiment.report") / "templates"
-    names = ("score.html.j2", "report.css")
-    environment = Environment(
-        loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     command = ["flawsmith", "score", result.synthetic, "--data", result.data]
     if result.against != "test":
         command += ["--against", result.against]
-    return environment.get_template("score.html.j2").render(
+    return fill(
+        "flawsmith.experiment.report",
+        "score.html.j2",
         page=result,
         sheets=sheets,
         pairs=pairs,

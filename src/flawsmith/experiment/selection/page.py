@@ -5,11 +5,11 @@ import random
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, ImageRecord
+from flawsmith.data.templates import render as fill
 from flawsmith.data.thumbnails import displayed, fitted, outlined
 from flawsmith.experiment.report.facts import Picture
 from flawsmith.experiment.report.pictures import photo
@@ -145,21 +145,14 @@ def _drawn(items: list[Item]) -> list[Item]:
 
 
 def _render(result: Selection, sheets: list[Sheet]) -> str:
-    # Here, so that printing a selection needs no more than making it.
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    folder = resources.files("flawsmith.experiment.report") / "templates"
-    names = ("selection.html.j2", "report.css")
-    environment = Environment(
-        loader=DictLoader({name: (folder / name).read_text("utf-8") for name in names}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     command = ["flawsmith", "select", result.synthetic, "--model", result.model]
     command += ["--data", result.data, "--quantile", f"{result.quantile:g}"]
     command += [] if result.copies_checked else ["--no-copies"]
-    return environment.get_template("selection.html.j2").render(
-        page=result, sheets=sheets, words=words, command=shlex.join(command)
+    return fill(
+        "flawsmith.experiment.report",
+        "selection.html.j2",
+        page=result,
+        sheets=sheets,
+        words=words,
+        command=shlex.join(command),
     )

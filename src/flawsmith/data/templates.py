@@ -1,0 +1,25 @@
+"""Pages out of templates: one way to fill them, and every text in them is escaped."""
+
+from importlib import resources
+from typing import Any
+
+
+def render(package: str, template: str, **values: Any) -> str:  # noqa: ANN401 - as jinja2 does
+    """Return a template of ``package``/templates filled with values; an unknown name is an error.
+
+    Args:
+        package: such as ``flawsmith.experiment.report``.
+        template: its file name; what it includes lies beside it.
+        values: names in the template.
+    """
+    # Here, so that a command without a page does not wait for it.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(str(resources.files(package) / "templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
