@@ -28,7 +28,8 @@ from flawsmith.losses.reconstruction import (
 from flawsmith.models.dbs_gan import DbsGanGenerator
 from flawsmith.models.patch_gan import PatchGan
 from flawsmith.models.style_bank import StyleBank
-from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
+from flawsmith.systems.adversarial import AdversarialSystem
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, multiscale_noise
 from flawsmith.systems.style import (
     STYLE_MAPS,
     complete_styles,
@@ -113,7 +114,7 @@ class DbsGanConfig(RunConfig):
 
 
 @SYSTEMS.register("dbs_gan")
-class DbsGan(System):
+class DbsGan(AdversarialSystem):
     """The defect-background separated GAN; masks of its images are their own input."""
 
     config_class = DbsGanConfig
@@ -145,12 +146,12 @@ class DbsGan(System):
         )
         self.objective = GanObjective(config.loss.objective)
         adam = config.optimizer
-        betas = (adam.beta1, adam.beta2)
-        self._optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(network.parameters(), lr=adam.learning_rate, betas=betas)
-            for name, network in self.networks().items()
-            if name != "styles"
-        }
+        rate = adam.learning_rate
+        self.max_norm = adam.max_norm
+        self.optimize(
+            {"generator": (self.generator, rate), "discriminator": (self.discriminator, rate)},
+            betas=(adam.beta1, adam.beta2),
+        )
 
     def networks(self) -> dict[str, nn.Module]:
         """Return generator (both branches and the combiner), discriminator, styles to sample."""
@@ -167,34 +168,9 @@ class DbsGan(System):
             styles = complete_styles(style_of(batch, backgrounds), backgrounds)
             self.styles.fill(styles, batch.labels)
 
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return one Adam each."""
-        return self._optimizers
-
     def averaged(self) -> list[str]:
         """Return what samples."""
         return ["generator", "styles"]
-
-    def step(self, batch: Batch) -> dict[str, float]:
-        """Update the generator, then the discriminator on the images that this step made.
-
-        The images are made once and used for both updates (D4).
-        """
-        fakes: list[Tensor] = []
-        max_norm = self.config.optimizer.max_norm
-        g = self.engine.update(
-            self._optimizers["generator"],
-            batch,
-            lambda piece: self.generator_losses(piece, fakes),
-            max_norm=max_norm,
-        )
-        d = self.engine.update(
-            self._optimizers["discriminator"],
-            batch,
-            lambda piece: self.discriminator_losses(piece, fakes.pop(0)),
-            max_norm=max_norm,
-        )
-        return {**g, **d}
 
     def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
         """L_G = w_b (L_d + L_b) + w_rec L_rec + w_adv L_adv; appends the detached image."""

@@ -31,7 +31,8 @@ from flawsmith.models.surface_painter import (
     grain,
     soft_neighbourhood,
 )
-from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, multiscale_noise
+from flawsmith.systems.adversarial import AdversarialSystem
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, multiscale_noise
 from flawsmith.systems.style import main_class
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
@@ -109,7 +110,7 @@ class RealBackgroundConfig(RunConfig):
 
 
 @SYSTEMS.register("dbs_gan_real")
-class RealBackgroundDbsGan(System):
+class RealBackgroundDbsGan(AdversarialSystem):
     """Paints labelled defects into real surfaces; masks of its images are their own input."""
 
     config_class = RealBackgroundConfig
@@ -136,15 +137,14 @@ class RealBackgroundDbsGan(System):
         )
         self.styles = StyleBank(size=STYLES, length=STYLE_LENGTH)
         adam = config.optimizer
-        betas = (adam.beta1, adam.beta2)
-        self._optimizers: dict[str, torch.optim.Optimizer] = {
-            "painter": torch.optim.Adam(
-                self.painter.parameters(), lr=adam.learning_rate, betas=betas
-            ),
-            "discriminator": torch.optim.Adam(
-                self.discriminator.parameters(), lr=adam.discriminator_rate, betas=betas
-            ),
-        }
+        self.max_norm = adam.max_norm
+        self.optimize(
+            {
+                "painter": (self.painter, adam.learning_rate),
+                "discriminator": (self.discriminator, adam.discriminator_rate),
+            },
+            betas=(adam.beta1, adam.beta2),
+        )
 
     def canvas_channels(self, schema: Schema) -> int:
         """Return how many maps `on_canvas` adds to what the painter sees."""
@@ -163,10 +163,6 @@ class RealBackgroundDbsGan(System):
             "styles": self.styles,
         }
 
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return one Adam each."""
-        return self._optimizers
-
     def averaged(self) -> list[str]:
         """Return what samples."""
         return ["painter", "styles"]
@@ -182,23 +178,9 @@ class RealBackgroundDbsGan(System):
         surface = _clean(batch)
         # Beside each tile's own surface that of the next: drawn before the batch is split.
         batch = replace(batch, clean=torch.cat([surface, surface.roll(1, dims=0)], dim=1))
-        fakes: list[Tensor] = []
-        max_norm = self.config.optimizer.max_norm
-        g = self.engine.update(
-            self._optimizers["painter"],
-            batch,
-            lambda piece: self.painter_losses(piece, fakes),
-            max_norm=max_norm,
-        )
-        d = self.engine.update(
-            self._optimizers["discriminator"],
-            batch,
-            lambda piece: self.discriminator_losses(piece, fakes.pop(0)),
-            max_norm=max_norm,
-        )
-        return {**g, **d}
+        return super().step(batch)
 
-    def painter_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
+    def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
         """L_G = w_rec L_rec + w_con L_con + w_feat L_feat + w_adv L_adv; appends the images.
 
         The first half of the images is paired, the second half is the same labels on the surfaces
