@@ -19,7 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
+from flawsmith.data.dataset import (
+    METADATA_FILE,
+    DatasetWriter,
+    DefectDataset,
+    LabelMap,
+    write_metadata,
+)
 from flawsmith.data.folds import split_folds
 from flawsmith.data.pouch import PouchSettings, write_pouch
 from flawsmith.experiment.balance import balance
@@ -149,7 +155,7 @@ def whole_test(folder: Path, repetition: int, images: int) -> str:
     data = folder / "data"
     dataset = write_pouch(data, POUCH.model_copy(update={"seed": repetition}))
     dataset = dataset.with_records(split_folds(dataset, k=3, seed=repetition))
-    dataset.save_records()
+    write_metadata(dataset.root / METADATA_FILE, dataset.records)
     given = []
     for fold in range(3):
         run, made = folder / f"copy_paste-{fold}", folder / f"made-{fold}"

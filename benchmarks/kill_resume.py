@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flawsmith.data.dataset import METADATA_FILE, write_metadata
 from flawsmith.data.folds import split_folds
 from flawsmith.data.images import encode_index_mask, encode_png
 from flawsmith.data.pouch import PouchSettings, write_pouch
@@ -154,7 +155,7 @@ def prepare(folder: Path, import_images: int) -> None:
         good_parts=60, defective_parts=60, min_parts_per_class=6, views=1, tile_size=64
     )
     dataset = write_pouch(folder / "data", settings)
-    dataset.with_records(split_folds(dataset, k=3)).save_records()
+    write_metadata(dataset.root / METADATA_FILE, split_folds(dataset, k=3))
     if import_images:
         write_plain(folder / "plain", import_images)
     else:

@@ -29,6 +29,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def pouch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small simulated data set with three frozen folds; tests must not change it."""
+    from flawsmith.data.dataset import METADATA_FILE, write_metadata
     from flawsmith.data.folds import split_folds
     from flawsmith.data.pouch import PouchSettings, write_pouch
 
@@ -37,5 +38,5 @@ def pouch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         good_parts=9, defective_parts=36, min_parts_per_class=6, views=1, tile_size=64
     )
     dataset = write_pouch(folder, settings)
-    dataset.with_records(split_folds(dataset, k=3)).save_records()
+    write_metadata(dataset.root / METADATA_FILE, split_folds(dataset, k=3))
     return folder

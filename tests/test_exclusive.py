@@ -23,7 +23,7 @@ def test_a_second_process_is_told_and_a_killed_one_lets_go(tmp_path):
     try:
         assert other.stdout.readline() == b"in\n"
         with (
-            pytest.raises(FlawsmithError, match="another process is making the set"),
+            pytest.raises(FlawsmithError, match="another process is writing the set"),
             exclusive(tmp_path, what="set"),
         ):
             pytest.fail("two processes are in the folder")

@@ -141,16 +141,29 @@ def exclusive(folder: Path, *, what: str, path: Path | None = None) -> Iterator[
     except OSError as error:
         raise FlawsmithError(f"cannot write the {what} {path or folder}: {error}") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not take_lock(handle):
             raise FlawsmithError(
-                f"another process is making the {what} {path or folder}; wait for it, or give "
+                f"another process is writing the {what} {path or folder}; wait for it, or give "
                 "another place"
-            ) from None
+            )
         yield
     finally:
         os.close(handle)
+
+
+def take_lock(handle: int) -> bool:
+    """Lock an open file or folder until it is closed; tell whether no other process has it.
+
+    Raises:
+        FlawsmithError: if the file system has no locks.
+    """
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise FlawsmithError(f"this file system cannot lock a file: {error}") from error
+    return True
 
 
 def partial_path(path: Path) -> Path:

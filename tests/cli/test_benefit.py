@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flawsmith.cli import build_app
-from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.dataset import METADATA_FILE, DefectDataset, write_metadata
 from flawsmith.errors import FlawsmithError
 
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
@@ -104,6 +104,6 @@ def test_data_without_folds_are_refused(pouch_folder, tmp_path):
     shutil.copytree(pouch_folder, tmp_path / "data")
     dataset = DefectDataset.open(tmp_path / "data")
     records = [r.model_copy(update={"fold": None}) for r in dataset]
-    dataset.with_records(records).save_records()
+    write_metadata(dataset.root / METADATA_FILE, records)
     done = flawsmith(tmp_path / "data", "--out", tmp_path / "b", status=2)
     assert "flawsmith data split" in done.stderr

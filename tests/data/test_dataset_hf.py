@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, LabelMap
+from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, LabelMap, lead_with_types
 from flawsmith.data.formats import import_folder
-from flawsmith.data.formats.importing import lead_with_types
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 
 SIZE = (20, 30)

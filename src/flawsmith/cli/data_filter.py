@@ -37,7 +37,7 @@ def register(data: typer.Typer) -> None:
         excluded: Annotated[bool, typer.Option("--excluded", help="is not used")] = False,
         finding: Annotated[
             list[str] | None,
-            typer.Option(metavar="KIND", help="data check --json DATA/check.json lists it so"),
+            typer.Option(metavar="KIND", help="as data check lists it"),
         ] = None,
         invert: Annotated[bool, typer.Option("--invert", help="keep the others")] = False,
         out: Annotated[

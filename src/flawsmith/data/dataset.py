@@ -180,10 +180,6 @@ class DefectDataset:
             grouped.setdefault(record.part, []).append(record)
         return grouped
 
-    def save_records(self) -> None:
-        """Write all records back to ``metadata.jsonl``, whole or not at all."""
-        write_metadata(self.root / METADATA_FILE, self.records)
-
     def fingerprint(self) -> str:
         """Return a short hash of schema, files, parts and folds, for ledgers and run folders."""
         digest = hashlib.sha256(self.schema.model_dump_json().encode())
@@ -336,9 +332,25 @@ def read_metadata(path: Path) -> Iterator[ImageRecord]:
             yield validate(ImageRecord, values, source=f"{path}, line {number}")
 
 
+def lead_with_types(records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Return the records with those first that together show a value of every field in use.
+
+    Hugging Face `datasets` infers each column's type from the first 10 MB of ``metadata.jsonl``; a
+    mask that is null up to there would never be opened as an image.
+    """
+    shown: set[str] = set()
+    first: list[ImageRecord] = []
+    rest: list[ImageRecord] = []
+    for record in records:
+        filled = {key for key, value in record if value not in (None, [])}
+        (rest if filled <= shown else first).append(record)
+        shown |= filled
+    return first + rest
+
+
 def metadata_text(records: Sequence[ImageRecord]) -> str:
-    """Return the lines of ``metadata.jsonl``."""
-    return "".join(record.model_dump_json() + "\n" for record in records)
+    """Return the lines of ``metadata.jsonl``, see `lead_with_types`."""
+    return "".join(record.model_dump_json() + "\n" for record in lead_with_types(records))
 
 
 def write_metadata(path: Path, records: Sequence[ImageRecord]) -> None:

@@ -16,7 +16,6 @@ from flawsmith.data.dataset import (
     metadata_text,
     write_metadata,
 )
-from flawsmith.data.formats.importing import lead_with_types
 from flawsmith.data.gallery.findings import CHECK_FILE, are_outdated, read_findings
 from flawsmith.data.history import changing, write_origin
 from flawsmith.data.relabelling import unknown_class
@@ -193,7 +192,7 @@ def filter_in_place(root: Path, what: Filter) -> FilterReport:
             used = {name for record in report.kept for name in files_of(record)}
             for name in sorted({n for r in report.removed for n in files_of(r)} - used):
                 changes.remove(str(dataset.path(name).relative_to(root)))
-            changes.write(METADATA_FILE, metadata_text(lead_with_types(report.kept)).encode())
+            changes.write(METADATA_FILE, metadata_text(report.kept).encode())
             changes.summary += report.sentences()
     return report
 
@@ -223,7 +222,7 @@ def filter_to(
             if progress is not None:
                 progress(1)
         sync_files(copies)
-        write_metadata(folder / METADATA_FILE, lead_with_types(report.kept))
+        write_metadata(folder / METADATA_FILE, report.kept)
         arguments = [str(root), *what.arguments()]
         write_origin(folder, "filter", arguments, [f"made from {root}", *report.sentences()])
     return report

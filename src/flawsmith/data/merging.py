@@ -17,7 +17,6 @@ from flawsmith.data.dataset import (
     LabelMap,
     write_metadata,
 )
-from flawsmith.data.formats.importing import lead_with_types
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.data.history import write_origin
 from flawsmith.data.joined_names import JoinedParts, join_entries, join_parts
@@ -97,7 +96,7 @@ def merge(
     with new_folder(out, what="data set") as root:
         with DatasetWriter(root, work.schema(name or out.name)) as writer:
             records = [work.copy(writer, *item, progress) for item in work.items()]
-        write_metadata(root / METADATA_FILE, lead_with_types(records))
+        write_metadata(root / METADATA_FILE, records)
         arguments = [*map(str, folders), *["--same-parts"] * same_parts]
         write_origin(root, "merge", arguments, report.sentences())
     return report

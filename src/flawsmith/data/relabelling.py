@@ -10,7 +10,6 @@ import numpy as np
 
 from flawsmith.config import to_toml, validate
 from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord, metadata_text
-from flawsmith.data.formats.importing import lead_with_types
 from flawsmith.data.history import changing
 from flawsmith.data.images import LabelArray, encode_index_mask, read_index_mask
 from flawsmith.data.schema import IGNORE, SCHEMA_FILE, Defect, Schema
@@ -213,7 +212,7 @@ def relabel(
             else:
                 changes.write(name, data)
         changes.write(SCHEMA_FILE, to_toml(plan.schema).encode())
-        changes.write(METADATA_FILE, metadata_text(lead_with_types(records)).encode())
+        changes.write(METADATA_FILE, metadata_text(records).encode())
         changes.summary += _sentences(dataset, plan, records)
     return changes.summary
 

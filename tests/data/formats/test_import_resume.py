@@ -77,7 +77,7 @@ def test_a_stopped_import_goes_on_and_equals_an_undisturbed_one(
 def test_stopped_after_the_last_image_it_still_comes_to_the_same_end(source, tmp_path, monkeypatch):
     whole, out = tmp_path / "whole", tmp_path / "out"
     import_folder(source, whole)
-    for name in ("lead_with_types", "write_text"):
+    for name in ("write_metadata", "write_text"):
         with monkeypatch.context() as patched:
 
             def interrupt(*_):
@@ -124,7 +124,7 @@ def test_two_imports_to_one_place_do_not_mix(source, tmp_path):
     out = tmp_path / "out"
     with resumable_folder(out, what="data set") as partial:
         (partial / "mine").touch()
-        with pytest.raises(FlawsmithError, match="another process is making the data set"):
+        with pytest.raises(FlawsmithError, match="another process is writing the data set"):
             import_folder(source, out)
     assert [path.name for path in out.iterdir()] == ["mine"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from flawsmith.data.dataset import lead_with_types
 from flawsmith.data.formats import FORMATS, import_folder
 from flawsmith.data.formats.folder import MAX_LABEL_BYTES, SourceFolder
-from flawsmith.data.formats.importing import lead_with_types
 from flawsmith.data.formats.naming import UniqueNames
 from flawsmith.errors import FlawsmithError
 

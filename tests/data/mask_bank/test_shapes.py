@@ -4,7 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from flawsmith.data.mask_bank.shapes import direction, heart, split_instances, vary_mask
+from flawsmith.data.mask_bank.shapes import Variation, direction, heart, split_instances, vary
+
+
+def vary_mask(mask, rng, *, upright=False, **size):
+    return vary(mask, rng, Variation(upright=upright), **size).mask
 
 
 def test_instances_join_close_satellites_only() -> None:

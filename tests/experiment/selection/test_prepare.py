@@ -7,7 +7,7 @@ import pytest
 import tomli_w
 
 from flawsmith.config import load_toml
-from flawsmith.data.dataset import DatasetWriter, DefectDataset
+from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, DefectDataset, write_metadata
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.selection import prepare
 from flawsmith.experiment.train_model import configure_model, load_model_config, train_model
@@ -83,7 +83,7 @@ def test_data_may_have_moved_but_not_changed(run, write_made, training, pouch_fo
         prepare(made, gone)
     dataset = DefectDataset.open(tmp_path / "moved")
     refolded = [r.model_copy(update={"fold": r.fold % 2}) for r in dataset]
-    dataset.with_records(refolded).save_records()
+    write_metadata(dataset.root / METADATA_FILE, refolded)
     with pytest.raises(FlawsmithError, match="images, parts or folds"):
         prepare(made, run, tmp_path / "moved")
 

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
@@ -20,6 +19,7 @@ from flawsmith.data.exporters.base import (
 )
 from flawsmith.data.folds import TEST_FOLD
 from flawsmith.data.formats.folder import is_good_name
+from flawsmith.data.images import encode_png
 from flawsmith.data.schema import IGNORE
 from flawsmith.errors import FlawsmithError
 
@@ -61,7 +61,7 @@ class Mvtec(Exporter):
             masks = root / "ground_truth" / kind
             masks.mkdir(parents=True, exist_ok=True)
             mask = ((defects != 0) & (defects != IGNORE)).astype(np.uint8) * 255
-            (masks / f"{name}_mask.png").write_bytes(bytes(cv2.imencode(".png", mask)[1]))
+            (masks / f"{name}_mask.png").write_bytes(encode_png(mask))
 
     def cannot_hold(self, dataset: DefectDataset) -> list[str]:
         """Return what gets lost: ignored regions, several types in an image, and so on."""
@@ -78,7 +78,8 @@ class Mvtec(Exporter):
                    if a != b]  # fmt: skip
         if changed:
             losses.append(f"Names: classes are folders and get other names: {', '.join(changed)}.")
-        if not any(r.is_good and r.part in _tested_parts(dataset) for r in dataset):
+        tested = _tested_parts(dataset)
+        if not any(record.is_good and record.part in tested for record in dataset):
             losses.append("Good images: all are for training, none for test.")
         return losses
 

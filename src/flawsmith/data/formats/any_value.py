@@ -1,13 +1,36 @@
 """Masks of benchmarks in which every value over 0 is the defect, in one or several files."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from flawsmith.data.formats.base import Source, SourceImage
 from flawsmith.data.formats.canvas import Canvas, read_index_values
+from flawsmith.data.formats.folder import SourceFolder
 from flawsmith.data.images import read_image
 from flawsmith.errors import FlawsmithError
+
+
+def add_masked(
+    folder: SourceFolder, source: Source, image: str, name: str, mask: str | None, shows: str
+) -> None:
+    """Add an image that is known to show the defect ``name``, with its mask if there is one.
+
+    Args:
+        folder: that is imported.
+        source: the image is added.
+        image: its file.
+        name: the class.
+        mask: its file, or None.
+        shows: how the format calls the class, for the message.
+    """
+    if mask is None:
+        source.unlabelled(image, f"it shows {shows}, but has no mask", classes=[name])
+    else:
+        paint = partial(paint_any_value, name, [folder.path(mask)])
+        source.images.append(SourceImage(image, paint))
 
 
 def paint_any_value(name: str, paths: Sequence[Path], canvas: Canvas) -> None:

@@ -5,10 +5,9 @@ localization", ISIE 2021.
 """
 
 import re
-from functools import partial
 from typing import ClassVar
 
-from flawsmith.data.formats.any_value import paint_any_value
+from flawsmith.data.formats.any_value import add_masked
 from flawsmith.data.formats.base import FORMATS, Certainty, Format, Match, Source, SourceImage
 from flawsmith.data.formats.folder import SourceFolder
 from flawsmith.data.formats.pairing import stem
@@ -55,11 +54,7 @@ class Btad(Format):
             name = f"{home}_{DEFECT}" if len(products) > 1 and home else DEFECT
             classes.add(name)
             mask = masks.pop((match[1], stem(image)), None)
-            if mask is None:
-                source.unlabelled(image, "it shows a defect, but has no mask", classes=[name])
-            else:
-                paint = partial(paint_any_value, name, [folder.path(mask)])
-                source.images.append(SourceImage(image, paint))
+            add_masked(folder, source, image, name, mask, "a defect")
         for mask in masks.values():
             source.find("orphaned mask", mask, "there is no test image for it; not imported")
         source.classes = sorted(classes)

@@ -215,7 +215,7 @@ class _Import:
         self._exclude_other_depth()
         self._exclude_changed()
         self.pixels.complete(schema, white_level, self.notes).save(root)
-        write_metadata(root / METADATA_FILE, lead_with_types(self.records))
+        write_metadata(root / METADATA_FILE, self.records)
 
     def _count(self, image: SourceImage, entry: Entry, record: ImageRecord | None) -> None:
         """Take note of an image that was added now, or by an earlier try."""
@@ -349,22 +349,6 @@ class _Import:
             findings=self.findings,
             notes=self.notes,
         )
-
-
-def lead_with_types(records: list[ImageRecord]) -> list[ImageRecord]:
-    """Return the records with those first that together show a value of every field in use.
-
-    Hugging Face `datasets` infers each column's type from the first 10 MB of ``metadata.jsonl``; a
-    mask that is null up to there would never be opened as an image.
-    """
-    shown: set[str] = set()
-    first: list[ImageRecord] = []
-    rest: list[ImageRecord] = []
-    for record in records:
-        filled = {key for key, value in record if value not in (None, [])}
-        (rest if filled <= shown else first).append(record)
-        shown |= filled
-    return first + rest
 
 
 def _write_scratch(root: Path, data: bytes) -> Path:

@@ -5,10 +5,9 @@ segmentation", ECCV 2022.
 """
 
 import re
-from functools import partial
 from typing import ClassVar
 
-from flawsmith.data.formats.any_value import paint_any_value
+from flawsmith.data.formats.any_value import add_masked
 from flawsmith.data.formats.base import FORMATS, Certainty, Format, Match, Source, SourceImage
 from flawsmith.data.formats.folder import SourceFolder
 from flawsmith.data.formats.pairing import stem
@@ -56,11 +55,7 @@ class Visa(Format):
             name = prefix + DEFECT
             classes.add(name)
             mask = masks.pop((home, stem(image)), None)
-            if mask is None:
-                source.unlabelled(image, "it shows an anomaly, but has no mask", classes=[name])
-            else:
-                paint = partial(paint_any_value, name, [folder.path(mask)])
-                source.images.append(SourceImage(image, paint))
+            add_masked(folder, source, image, name, mask, "an anomaly")
         for mask in masks.values():
             source.find("orphaned mask", mask, "there is no anomalous image for it; not imported")
         source.classes = sorted(classes)

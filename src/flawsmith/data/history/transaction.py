@@ -8,7 +8,6 @@ replaced by one that says "back", and the old files are put back in the same way
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -36,7 +35,7 @@ from flawsmith.data.history.log import (
 )
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.storage import sync_files, sync_folder, write_text
+from flawsmith.storage import sync_files, sync_folder, take_lock, write_text
 
 STAGING = ".partial"
 PENDING_FILE = "pending"
@@ -187,7 +186,7 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
         raise FlawsmithError(f"cannot write the history of {root}: {error}") from error
     try:
         end = time.monotonic() + wait
-        while not _take(handle):
+        while not take_lock(handle):
             if time.monotonic() >= end:
                 raise FlawsmithError(
                     f"another process is changing {root}; try again when it has finished"
@@ -196,16 +195,6 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _take(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise FlawsmithError(f"this file system cannot lock a file: {error}") from error
-    return True
 
 
 def digests(paths: Sequence[Path]) -> list[str | None]:

@@ -119,13 +119,6 @@ class Variation:
     margin: int | None = None
 
 
-def vary_mask(
-    mask: Mask, rng: np.random.Generator, *, height: int, width: int, upright: bool = False
-) -> Mask:
-    """Return a turned, mirrored, scaled, sheared and bent copy, at most height x width pixels."""
-    return vary(mask, rng, Variation(upright=upright), height=height, width=width).mask
-
-
 def vary(
     mask: Mask, rng: np.random.Generator, variation: Variation, *, height: int, width: int
 ) -> Variant:

@@ -181,8 +181,8 @@ def _fold(origin: dict[str, object], given: int | None, synthetic: Path) -> int:
             if origin
             else f"{synthetic} does not say which fold was left out (it has no {SETTINGS_FILE})"
         )
-        todo = "train one with --fold K and synthesize again" if origin else "give --fold K"
-        raise FlawsmithError(f"{why}, so no real part is known to be unseen; {todo}")
+        remedy = "train one with --fold K and synthesize again" if origin else "give --fold K"
+        raise FlawsmithError(f"{why}, so no real part is known to be unseen; {remedy}")
     if given is not None and given != made_for:
         raise FlawsmithError(
             f"{synthetic} was made leaving out fold {made_for}, not fold {given}: its synthesizer "
