@@ -1,6 +1,7 @@
 """Shared fixtures: where the public test images are, one thread a process."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,17 @@ def pouch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = write_pouch(folder, settings)
     write_metadata(dataset.root / METADATA_FILE, split_folds(dataset, k=3))
     return folder
+
+
+@pytest.fixture(scope="session")
+def write_settings() -> Callable[..., None]:
+    """Write the ``synthesis.json`` of a synthetic set, complete, with some values of one's own."""
+    from flawsmith.experiment.synthesis import SynthesisSettings
+
+    usual = {"run": "run", "checkpoint": "16", "system": "dbs_gan", "fold": 0, "seed": 0,
+             "plan": {}, "max_defects": 1, "tile_size": 64, "data": "0"}  # fmt: skip
+
+    def write(folder: Path, **values: object) -> None:
+        SynthesisSettings(**(usual | values)).save(folder)
+
+    return write

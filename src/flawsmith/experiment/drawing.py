@@ -17,9 +17,6 @@ from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SampleRequest
 
-NEEDS = frozenset({"background_images", "exemplars"})
-"""What a system may need beside label maps."""
-
 
 @dataclass(frozen=True)
 class Drawn:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ class SynthesisSettings(StrictModel):
         sizes: wanted equivalent diameters of the defects in pixels; None: as the real ones vary.
         data: fingerprint of the data set that masks and layouts come from.
         new_shapes: share of the defects whose shape no image shows.
+        validation_share: of the training parts that the run kept for validation; None: not told.
     """
 
     format_version: int = 1
@@ -63,6 +65,29 @@ class SynthesisSettings(StrictModel):
     data: str
     sizes: tuple[float, float] | None = None
     new_shapes: float = Field(default=0.0, ge=0.0, le=1.0)
+    validation_share: float | None = None
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """Return the settings of a synthetic set; None if it has no ``synthesis.json``.
+
+        Raises:
+            FlawsmithError: if the file is there and wrong.
+        """
+        path = folder / SETTINGS_FILE
+        if not path.is_file():
+            return None
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise FlawsmithError(
+                f"{path} is not JSON: {error}; remove {folder} and synthesize the set again"
+            ) from None
+        return validate(cls, values, source=str(path))
+
+    def save(self, folder: Path) -> None:
+        """Write ``synthesis.json``."""
+        write_text(folder / SETTINGS_FILE, json.dumps(self.model_dump(), indent=2) + "\n")
 
     @property
     def size_range(self) -> SizeRange | None:
@@ -163,6 +188,7 @@ def synthesize(
         data=dataset.fingerprint(),
         sizes=None if sizes is None else (sizes.low, sizes.high),
         new_shapes=shapes,
+        validation_share=load_config(run).data.validation_share,
     )
     return fill(synthesizer, banks, out, settings, batch_size=batch_size, advance=advance)
 
@@ -312,19 +338,13 @@ def _require_masks(plan: dict[str, int], bank: MaskBank) -> None:
 
 def _claim(out: Path, settings: SynthesisSettings) -> None:
     """Write the settings into ``out``, or check that it was begun with the same ones."""
-    path = out / SETTINGS_FILE
-    if not path.is_file():
+    before = SynthesisSettings.load(out)
+    if before is None:
         require_free(out, what="synthetic set")
         out.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(settings.model_dump(), indent=2) + "\n")
+        settings.save(out)
         return
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FlawsmithError(f"{path} is not JSON: {error}; remove {out}") from None
-    differences = list(
-        _differences(validate(SynthesisSettings, values, source=str(path)), settings)
-    )
+    differences = list(_differences(before, settings))
     if differences:
         raise FlawsmithError(
             f"{out} was begun with other settings: {'; '.join(differences)}; give another --out, "
@@ -335,5 +355,6 @@ def _claim(out: Path, settings: SynthesisSettings) -> None:
 def _differences(before: SynthesisSettings, now: SynthesisSettings) -> Iterator[str]:
     for name in SynthesisSettings.model_fields:
         then, given = getattr(before, name), getattr(now, name)
-        if then != given:
+        told = name != "validation_share" or then is not None  # older sets do not tell it
+        if told and then != given:
             yield f"{name} was {then}, is {given}"

@@ -99,29 +99,3 @@ def bootstrap_parts(
         return None
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(low=float(low), high=float(high))
-
-
-def sign_flip_test(differences: ArrayLike, resamples: int = 9999, seed: int = 0) -> float:
-    """Return the two-sided p-value of "the mean difference is zero", flipping signs of parts.
-
-    Exact (all 2 ** n flips) where that is at most ``resamples``, so up to 13 parts by default;
-    random flips above. A mean, not a pooled figure: one difference for each part, or fold.
-
-    Raises:
-        FlawsmithError: with fewer than two differences, or one that is not finite.
-    """
-    sample = np.asarray(differences, dtype=np.float64)
-    if sample.ndim != 1 or sample.size < 2 or not np.isfinite(sample).all():
-        raise FlawsmithError(
-            f"a sign-flip test needs at least two finite differences in a row, got {sample!r}"
-        )
-    test = stats.permutation_test(
-        (sample,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        batch=1024,
-        random_state=np.random.default_rng(seed),
-    )
-    return float(test.pvalue)

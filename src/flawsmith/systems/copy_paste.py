@@ -20,7 +20,8 @@ from torch import Tensor
 from flawsmith.config import StrictModel
 from flawsmith.data.defect_removal import membrane
 from flawsmith.data.images import BoolArray
-from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.data.schema import Schema
+from flawsmith.losses.reconstruction import defect_mask
 from flawsmith.systems.base import SYSTEMS, SampleRequest, Samples
 from flawsmith.systems.poisson import solve_laplace
 from flawsmith.systems.untrained import UntrainedSystem
@@ -108,7 +109,7 @@ class CopyPaste(UntrainedSystem):
         )
         if backgrounds is None or exemplars is None or known is None:
             raise ValueError("copy_paste needs background_images, exemplars and exemplar_known")
-        on_defect = (request.defects > 0) & (request.defects != IGNORE)
+        on_defect = defect_mask(request.defects)
         images = [
             paste(
                 background.permute(1, 2, 0).float().cpu().numpy(),

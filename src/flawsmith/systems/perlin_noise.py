@@ -70,7 +70,7 @@ class PerlinNoise(UntrainedSystem):
         self.schema = schema
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
-        """Return one image a label map; the label shrinks to the pixels that were changed."""
+        """Return one image a label map; the label shrinks to the patches, not their soft edge."""
         if request.background_images is None:
             raise ValueError("perlin_noise needs background_images")
         images, labels = [], []

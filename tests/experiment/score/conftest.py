@@ -1,7 +1,5 @@
 """Synthetic sets whose truth is known: fresh real images, copies of training images, noise."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -30,11 +28,11 @@ def simple(monkeypatch):
 
 
 @pytest.fixture
-def make_set(pouch_folder, tmp_path):
+def make_set(pouch_folder, tmp_path, write_settings):
     """Write a synthetic set from real records; ``change`` makes other pixels of an image."""
     dataset = DefectDataset.open(pouch_folder)
 
-    def make(name, records, *, change=None, parents=True, fold=0, source="synthetic"):
+    def make(name, records, *, change=None, parents=True, fold=0, source="synthetic", **settings):
         folder = tmp_path / name
         with DatasetWriter(folder, dataset.schema) as writer:
             for i, record in enumerate(records):
@@ -47,8 +45,7 @@ def make_set(pouch_folder, tmp_path):
                     parents=[record.file_name] if parents else [],
                 )  # fmt: skip
         if fold != "none":
-            values = {"run": "run", "system": "dbs_gan", "fold": fold}
-            (folder / "synthesis.json").write_text(json.dumps(values))
+            write_settings(folder, fold=fold, **settings)
         return folder
 
     make.dataset = dataset

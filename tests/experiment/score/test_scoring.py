@@ -147,12 +147,13 @@ def test_damaged_settings_are_told(make_set, pouch_folder):
         prepare(folder, pouch_folder)
 
 
-def test_share_of_the_run_is_taken_where_the_set_lies_in_it(make_set, pouch_folder, tmp_path):
+def test_share_that_the_run_kept_is_taken(make_set, pouch_folder):
     training, _, _ = deal(make_set.dataset)
-    folder = make_set("synthetic", training[:2], parents=False)
-    usual = prepare(folder, pouch_folder, validation=True)
-    (tmp_path / "config.toml").write_text("[data]\nvalidation_share = 0.5\n")
-    assert len(prepare(folder, pouch_folder, validation=True).held_out) > len(usual.held_out)
+    held = []
+    for name, settings in (("a", {}), ("b", {"validation_share": 0.5})):
+        folder = make_set(name, training[:2], parents=False, **settings)
+        held.append(len(prepare(folder, pouch_folder, validation=True).held_out))
+    assert held[0] < held[1]
 
 
 def test_crops_show_the_defect_at_the_scale_of_the_tiles(pouch_folder):

@@ -1,7 +1,5 @@
 """A world whose truth is its grey value: a model that reads it can be worked out by hand."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -36,7 +34,7 @@ def draw(value, *, side=16, label=1, speck=None):
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, write_settings):
     """Make a request from drawn images: (pixels, label map) of validation and synthetic ones."""
 
     def make(validation, synthetic, *, system="none", needs=frozenset(), parents=()):
@@ -50,8 +48,7 @@ def world(tmp_path):
                 for i, (pixels, label_map) in enumerate(drawn):
                     writer.add(f"{name}-{i}", pixels, label_map, part=f"{name}-{i}", **fields)
             sets.append(DefectDataset.open(tmp_path / name))
-        settings = {"fold": 0, "plan": {"crack": 90, "stain": 9}, "system": system}
-        (tmp_path / "made" / "synthesis.json").write_text(json.dumps(settings))
+        write_settings(tmp_path / "made", plan={"crack": 90, "stain": 9}, system=system)
         return SelectionRequest(
             sets[1], sets[0], tmp_path / "run", 0, Thresholds(pixel=[0.5, 0.5]),
             made=sets[1].records, training=[], validation=sets[0].records, system=system,

@@ -1,6 +1,5 @@
 """Which sets, models and data may be judged together."""
 
-import json
 import shutil
 
 import pytest
@@ -27,7 +26,7 @@ def run(pouch_folder, tmp_path_factory):
 
 
 @pytest.fixture
-def write_made(pouch_folder, tmp_path):
+def write_made(pouch_folder, tmp_path, write_settings):
     """Write a set that descends from real records."""
     dataset = DefectDataset.open(pouch_folder)
 
@@ -39,7 +38,7 @@ def write_made(pouch_folder, tmp_path):
                     f"s{i}", dataset.image(record), dataset.label_map(record), part=f"s{i}",
                     source=source, system="copy_paste", parents=[record.file_name],
                 )  # fmt: skip
-        (folder / "synthesis.json").write_text(json.dumps({"fold": fold}))
+        write_settings(folder, fold=fold, system="copy_paste")
         return folder
 
     write.dataset = dataset
@@ -96,7 +95,7 @@ def test_sets_that_do_not_fit_are_refused(run, write_made, training, pouch_folde
     with pytest.raises(FlawsmithError, match="leaving out no fold"):
         prepare(write_made([], fold=None), run)
     (tmp_path / "made" / "synthesis.json").write_text("[")
-    with pytest.raises(FlawsmithError, match="cannot be used"):
+    with pytest.raises(FlawsmithError, match="is not JSON"):
         prepare(tmp_path / "made", run)
 
 

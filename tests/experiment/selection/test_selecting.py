@@ -94,7 +94,9 @@ def test_written_sets_keep_pixels_and_origin(world, tmp_path):
             given = request.synthetic.label_map(before[record.file_name])
             assert np.array_equal(dataset.label_map(record).defects, given.defects)
     settings = json.loads((tmp_path / "out" / "accepted" / "synthesis.json").read_text())
-    assert settings == {"fold": 0, "plan": {"crack": 2, "stain": 1}, "system": "none"}
+    before = json.loads((request.synthetic.root / "synthesis.json").read_text())
+    assert settings == before | {"plan": {"crack": 2, "stain": 1}}
+    assert before["plan"] == {"crack": 90, "stain": 9}
     text = page.read_text()
     assert "75 % (3 of 4) of the synthetic images are accepted" in text
     assert "not recognised (crack): 0.200, below 0.600" in text

@@ -1,6 +1,5 @@
 """What a benefit test runs and in which order; nothing here trains or writes."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flawsmith.config import StrictModel, validate
+from flawsmith.config import StrictModel
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import check_parts_together, part_defects
 from flawsmith.errors import FlawsmithError
@@ -218,17 +217,13 @@ def make_arms(settings: BenefitSettings, dataset: DefectDataset) -> list[Arm]:
 
 
 def _read_settings(folder: Path) -> SynthesisSettings:
-    path = folder / SETTINGS_FILE
-    if not path.is_file():
+    settings = SynthesisSettings.load(folder)
+    if settings is None:
         raise FlawsmithError(
             f"{folder} has no {SETTINGS_FILE}, so nobody knows which fold it left out; expected "
             "a folder that flawsmith synthesize made"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FlawsmithError(f"{path} is not JSON: {error}") from None
-    return validate(SynthesisSettings, values, source=str(path))
+    return settings
 
 
 def make_steps(settings: BenefitSettings, arms: Sequence[Arm], folds: Sequence[int]) -> list[Step]:

@@ -1,12 +1,10 @@
 """From a synthetic set and its data set to a score: what may be compared, and the comparison."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from flawsmith import __version__
-from flawsmith.config import load_toml
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.tiles import DataConfig
 from flawsmith.errors import FlawsmithError
@@ -14,16 +12,15 @@ from flawsmith.experiment.score.crops import CROP_SIZE
 from flawsmith.experiment.score.facts import Score
 from flawsmith.experiment.score.figures import RESAMPLES, Sides, average, score_class
 from flawsmith.experiment.score.table import LIMIT, gather
-from flawsmith.experiment.synthesis import SETTINGS_FILE
+from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
 from flawsmith.experiment.training_data import held_out_records, training_records
 from flawsmith.metrics.generation.features import FEATURE_NETWORKS
-from flawsmith.training.config import CONFIG_FILE
 from flawsmith.training.loop import Advance
 
 Against = Literal["test", "validation"]
 
 VALIDATION_SHARE = 0.2
-"""As the presets from small on have it; for a set that does not lie in its run's folder."""
+"""As the presets from small on have it; for a set that does not say its own."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class ScoreRequest:
         made: the synthetic images.
         training: real images that the generator may have seen.
         held_out: real images that it has not.
-        origin: values of ``synthesis.json``, as far as there are any.
+        origin: what ``synthesis.json`` says; None without one.
     """
 
     synthetic: DefectDataset
@@ -44,7 +41,7 @@ class ScoreRequest:
     held_out: list[ImageRecord]
     fold: int
     against: Against
-    origin: dict[str, object]
+    origin: SynthesisSettings | None
 
     @property
     def images(self) -> int:
@@ -81,9 +78,11 @@ def prepare(
             f"{synthetic} has the defects {', '.join(names[0])}; {data} has "
             f"{', '.join(names[1])}; give the data set that it was made from"
         )
-    origin = _origin(synthetic)
+    origin = SynthesisSettings.load(synthetic)
     tested = _fold(origin, fold, synthetic)
-    share = _validation_share(synthetic)
+    share = VALIDATION_SHARE
+    if origin is not None and origin.validation_share is not None:
+        share = origin.validation_share
     training, inner = training_records(
         dataset, DataConfig(path=str(data), fold=tested, validation_share=share)
     )
@@ -142,8 +141,8 @@ def score(
         synthetic=str(request.synthetic.root),
         data=str(request.data.root),
         data_fingerprint=request.data.fingerprint(),
-        system=str(request.origin.get("system", request.made[0].system or "")),
-        run=str(request.origin.get("run", request.made[0].run or "")),
+        system=request.origin.system if request.origin else request.made[0].system or "",
+        run=request.origin.run if request.origin else request.made[0].run or "",
         fold=request.fold,
         against=request.against,
         features=features,
@@ -160,21 +159,8 @@ def score(
     return result, sides
 
 
-def _origin(synthetic: Path) -> dict[str, object]:
-    path = synthetic / SETTINGS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FlawsmithError(f"{path} cannot be read: {error}; synthesize the set again") from None
-    if not isinstance(values, dict):
-        raise FlawsmithError(f"{path} holds no settings; synthesize the set again")
-    return values
-
-
-def _fold(origin: dict[str, object], given: int | None, synthetic: Path) -> int:
-    made_for = origin.get("fold", given)
+def _fold(origin: SynthesisSettings | None, given: int | None, synthetic: Path) -> int:
+    made_for = given if origin is None else origin.fold
     if not isinstance(made_for, int):
         why = (
             f"{synthetic} was made by a synthesizer that left out no fold"
@@ -189,17 +175,6 @@ def _fold(origin: dict[str, object], given: int | None, synthetic: Path) -> int:
             f"has seen the parts of fold {given}; leave --fold out"
         )
     return made_for
-
-
-def _validation_share(synthetic: Path) -> float:
-    """Return the share that the run of this set kept for validation, where the set lies in it."""
-    path = synthetic.resolve().parent / CONFIG_FILE
-    if path.is_file():
-        table = load_toml(path).get("data")
-        share = table.get("validation_share") if isinstance(table, dict) else None
-        if isinstance(share, float | int):
-            return float(share)
-    return VALIDATION_SHARE
 
 
 def _require_apart(

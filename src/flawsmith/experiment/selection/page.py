@@ -1,6 +1,5 @@
 """What a selection leaves on disk: accepted and rejected images, numbers, and the page."""
 
-import json
 import random
 import shlex
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from flawsmith.data.templates import render as fill
 from flawsmith.data.thumbnails import displayed, fitted, outlined
 from flawsmith.experiment.report.facts import Picture
 from flawsmith.experiment.report.pictures import photo
+from flawsmith.experiment.report.words import percent
 from flawsmith.experiment.selection import words
 from flawsmith.experiment.selection.facts import (
     PAGE_FILE,
@@ -22,7 +22,7 @@ from flawsmith.experiment.selection.facts import (
     Selection,
 )
 from flawsmith.experiment.selection.selecting import SelectionRequest
-from flawsmith.experiment.synthesis import SETTINGS_FILE
+from flawsmith.experiment.synthesis import SynthesisSettings
 from flawsmith.storage import new_folder, write_text
 
 ACCEPTED = "accepted"
@@ -83,13 +83,10 @@ def _write_set(dataset: DefectDataset, records: Sequence[ImageRecord], folder: P
                 dataset.label_map(record),
                 **record.model_dump(exclude=written_anew),
             )
-    path = dataset.root / SETTINGS_FILE
-    if not path.is_file():
-        return
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    names = settings.get("plan", {})
-    settings["plan"] = {name: sum(name in r.labels for r in records) for name in names}
-    write_text(folder / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
+    settings = SynthesisSettings.load(dataset.root)
+    if settings is not None:
+        plan = {name: sum(name in r.labels for r in records) for name in settings.plan}
+        settings.model_copy(update={"plan": plan}).save(folder)
 
 
 class _Pictures:
@@ -118,12 +115,12 @@ class _Pictures:
         return Tile(
             self._picture(self.request.synthetic, record, None),
             verdict.file_name,
-            lines or [f"probability {own.probability:.2f}, found {words.percent(own.found)}"],
+            lines or [f"probability {own.probability:.2f}, found {percent(own.found)}"],
         )
 
     def _real(self, defect: RealDefect) -> Tile:
         own = defect.figures
-        lines = [f"probability {own.probability:.2f}, found {words.percent(own.found)}"]
+        lines = [f"probability {own.probability:.2f}, found {percent(own.found)}"]
         picture = self._picture(
             self.request.data, self.real_records[defect.file_name], defect.window
         )

@@ -48,7 +48,7 @@ from flawsmith.experiment.selection.figures import (
 )
 from flawsmith.experiment.selection.real_defects import RealTile, cut_tiles
 from flawsmith.experiment.selection.surroundings import Surroundings
-from flawsmith.experiment.synthesis import SETTINGS_FILE
+from flawsmith.experiment.synthesis import SynthesisSettings
 from flawsmith.experiment.train_model import COMPOSITION_FILE
 from flawsmith.experiment.training_data import training_datasets
 from flawsmith.inspection.thresholds import Thresholds
@@ -362,15 +362,10 @@ def _require_real_only(run: Path, synthetic: list[str]) -> None:
 
 
 def _require_fold(synthetic: Path, fold: int, run: Path) -> None:
-    path = synthetic / SETTINGS_FILE
-    if not path.is_file():
-        return  # the parents of every image are checked in any case
-    try:
-        made_for = json.loads(path.read_text(encoding="utf-8"))["fold"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise FlawsmithError(f"{path} cannot be used ({error}); synthesize the set again") from None
-    if made_for != fold:
-        left_out = "no fold" if made_for is None else f"fold {made_for}"
+    settings = SynthesisSettings.load(synthetic)
+    # Without settings the parents of every image are checked in any case.
+    if settings is not None and settings.fold != fold:
+        left_out = "no fold" if settings.fold is None else f"fold {settings.fold}"
         raise FlawsmithError(
             f"{synthetic} was made leaving out {left_out}, {run} was trained leaving out fold "
             f"{fold}; give a model of the same fold"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from flawsmith.experiment.report.words import percent
 from flawsmith.experiment.selection.facts import (
     ClassSelection,
     Limits,
@@ -37,12 +38,6 @@ HARD_EXAMPLES = (
     "would learn most from: test the set unfiltered and filtered with flawsmith benefit, and keep "
     "the one that helps."
 )
-
-
-def percent(share: float) -> str:
-    """Return a share as a whole percentage; what is neither none nor all never reads so."""
-    value = min(max(round(100 * share), 1), 99) if 0 < share < 1 else round(100 * share)
-    return f"{value} %"
 
 
 def share_words(rate: Rate) -> str:
