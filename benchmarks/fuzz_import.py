@@ -26,8 +26,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
+from fuzz_files import Files
 from fuzz_mutations import mutate
-from fuzz_samples import SAMPLES, Files
+from fuzz_samples import SAMPLES
 
 from flawsmith.data.checks import check
 from flawsmith.data.dataset import DefectDataset

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fuzz_samples import picture
+from fuzz_files import picture
 from hostile_registry import imported, put, refused
 
 GOOD = {"OK/a.png": picture(0), "dent/b.png": picture(1)}

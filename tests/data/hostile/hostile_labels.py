@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_samples import HEIGHT, SAMPLES, WIDTH, encoded, mask, picture, text, voc
+from fuzz_files import HEIGHT, WIDTH, encoded, mask, picture, text, voc
+from fuzz_samples import SAMPLES
 from hostile_registry import Case, add, imported, put
 
 NO_LABELS = "no labels"

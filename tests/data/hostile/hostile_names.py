@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fuzz_samples import picture
+from fuzz_files import picture
 from hostile_registry import Case, add, imported, put, refused
 
 NAMES = {

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from fuzz_samples import picture
+from fuzz_files import picture
 from hostile_registry import Case, add, imported, put, refused
 from PIL import Image
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fuzz_samples import picture
+from fuzz_files import picture
 from hostile_registry import Case, add, imported, put, refused
 
 GOOD = {"OK/a.png": picture(0), "dent/b.png": picture(1)}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from fuzz_samples import HEIGHT, SQUARE, WIDTH, picture, text, voc
+from fuzz_files import HEIGHT, SQUARE, WIDTH, picture, text, voc
 from hostile_registry import Case, add, put
 
 BAD, BARE, BOX = "unreadable labels", "shape without area", "box only"

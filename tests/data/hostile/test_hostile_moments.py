@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from fuzz_files import picture
 from fuzz_import import digest, inspect
-from fuzz_samples import SAMPLES, picture
+from fuzz_samples import SAMPLES
 from hostile_registry import put
 
 from flawsmith.data import images
