@@ -132,3 +132,11 @@ def test_what_is_missing_is_said(pouch_folder, generator):
     batch = Batch(image, defects, torch.zeros_like(defects), torch.tensor([2, 2]), torch.arange(2))
     with pytest.raises(FlawsmithError, match="surfaces without their defects"):
         model.step(batch)
+
+
+def test_a_tile_alone_has_no_other_surface(pouch_folder):
+    for setting in ("batch_size=1", "accumulate=4"):
+        with pytest.raises(FlawsmithError, match="needs two: raise batch_size"):
+            configure(
+                "dbs_gan_real", "small", pouch_folder, fold=0, overrides=[f"training.{setting}"]
+            )

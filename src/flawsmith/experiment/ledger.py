@@ -7,12 +7,11 @@ stopped and a figure in the documentation can be traced.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.source import code_hash
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.training.config import CONFIG_FILE
 
@@ -95,20 +94,6 @@ def read_lines(ledger: Path) -> list[dict[str, Any]]:
         if isinstance(line, dict):
             lines.append(line)
     return lines
-
-
-def code_hash(parts: Sequence[str] = ("",)) -> str:
-    """Return a short hash of the package's own source, or of some of its folders and files."""
-    root = Path(str(resources.files("flawsmith")))
-    digest = hashlib.sha256()
-    found: set[Path] = set()
-    for part in parts:
-        place = root / part
-        found.update([place] if place.is_file() else place.rglob("*"))
-    for path in sorted(found):
-        if path.suffix in (".py", ".toml"):
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _rounded(value: float | None) -> float | None:

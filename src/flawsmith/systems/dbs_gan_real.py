@@ -13,9 +13,10 @@ that very class.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -107,6 +108,16 @@ class RealBackgroundConfig(RunConfig):
     network: RealBackgroundNetwork = RealBackgroundNetwork()
     loss: RealBackgroundLoss = RealBackgroundLoss()
     optimizer: RealBackgroundOptimizer = RealBackgroundOptimizer()
+
+    @model_validator(mode="after")
+    def _has_neighbours(self) -> Self:
+        """A label is also painted on the surface of the next tile; one alone has none."""
+        if self.training.batch_size // self.training.accumulate < 2:
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} in {self.training.accumulate} "
+                "parts leaves one tile a step; this system needs two: raise batch_size"
+            )
+        return self
 
 
 @SYSTEMS.register("dbs_gan_real")

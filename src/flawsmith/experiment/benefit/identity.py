@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit.plan import REAL, Arm, BenefitSettings, Mix, Step
-from flawsmith.experiment.ledger import code_hash
+from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.synthesis import SETTINGS_FILE
 from flawsmith.experiment.train_model import configure_model
 from flawsmith.experiment.train_synthesizer import configure
 from flawsmith.models import NETWORKS
+from flawsmith.systems import SYSTEMS
 from flawsmith.systems.segmentation import InspectionModelConfig
 from flawsmith.training.config import RunConfig
 
@@ -32,13 +34,14 @@ MODEL_CODE = (
     "losses/segmentation.py",
     "metrics/segmentation.py",
     "metrics/testing.py",
-    "models",
-    "nn",
     "systems/base.py",
     "systems/segmentation.py",
     "training",
 )
-"""What the figures of an inspection model follow from; pages and commands may change freely."""
+"""What the figures of an inspection model follow from, beside its network.
+
+Pages, commands and other networks may change freely.
+"""
 SYNTHESIS_CODE = (
     "data/background_bank.py",
     "data/dataset.py",
@@ -54,10 +57,6 @@ SYNTHESIS_CODE = (
     "experiment/synthesis.py",
     "experiment/train_synthesizer.py",
     "experiment/training_data.py",
-    "losses",
-    "models",
-    "nn",
-    "systems",
     "training",
 )
 
@@ -117,7 +116,7 @@ class Identity:
     def synthesizer_key(self, step: Step) -> str:
         """Return the key of the synthesizer of a step's arm and fold."""
         config = _without_paths(self.synthesizer_config(step))
-        return _hash(self.fingerprint, config, _code(SYNTHESIS_CODE))
+        return _hash(self.fingerprint, config, _code(SYNTHESIS_CODE, SYSTEMS.get(config["system"])))
 
     def set_key(self, step: Step) -> str:
         """Return the key of the synthetic set of a step's arm and fold."""
@@ -131,7 +130,8 @@ class Identity:
         """Return the key of an inspection model's run."""
         config = _without_paths(self.model_config(step, mix))
         made = "" if step.arm == REAL else self.set_key(step)
-        return _hash(step.kind, self.fingerprint, config, made, _code(MODEL_CODE))
+        code = _code(MODEL_CODE, NETWORKS.get(step.network))
+        return _hash(step.kind, self.fingerprint, config, made, code)
 
     def synthesizer_folder(self, step: Step) -> Path:
         """Return the run folder of the synthesizer of a step's arm and fold."""
@@ -182,5 +182,5 @@ def _hash(*what: object) -> str:
 
 
 @functools.cache
-def _code(parts: tuple[str, ...]) -> str:
-    return code_hash(parts)
+def _code(parts: tuple[str, ...], entry: Callable[..., object]) -> str:
+    return code_hash(parts, entry)
