@@ -30,13 +30,18 @@ MODEL_CODE = (
     "experiment/inspection_model.py",
     "experiment/train_model.py",
     "experiment/training_data.py",
-    "inspection",
+    "inspection/regions.py",
+    "inspection/thresholds.py",
+    "inspection/tiling.py",
     "losses/segmentation.py",
     "metrics/segmentation.py",
     "metrics/testing.py",
     "systems/base.py",
     "systems/segmentation.py",
-    "training",
+    "training/config.py",
+    "training/engine.py",
+    "training/loop.py",
+    "training/precision.py",
 )
 """What the figures of an inspection model follow from, beside its network.
 
@@ -57,7 +62,10 @@ SYNTHESIS_CODE = (
     "experiment/synthesis.py",
     "experiment/train_synthesizer.py",
     "experiment/training_data.py",
-    "training",
+    "training/config.py",
+    "training/engine.py",
+    "training/loop.py",
+    "training/precision.py",
 )
 
 
