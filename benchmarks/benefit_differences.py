@@ -1,0 +1,97 @@
+"""Prints what a ledger of the benefit test says of each arm, by the statistics of that test.
+
+Folds are pooled, so that every part is tested once; runs of the same test parts (other seeds,
+other draws of the training images) are averaged within each part first. Intervals as in
+docs/benefit.md.
+
+    python benchmarks/benefit_differences.py benchmarks/ledger/benefit_magnetic_tile.jsonl
+    python benchmarks/benefit_differences.py LEDGER --against copy_paste --model fc_hardnet70
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from flawsmith.experiment.benefit.facts import Comparison
+from flawsmith.experiment.benefit.plan import REAL, Step
+from flawsmith.experiment.benefit.statistics import Line, compare_arms
+from flawsmith.experiment.ledger import read_lines
+
+
+def results(lines: Sequence[Line], against: str) -> list[tuple[Step, Line]]:
+    """Return the trainings on all real parts as steps, ``against`` in the place of real.
+
+    A draw of the training images is another data set, so data and seed together count the runs.
+    """
+    whole = [line for line in lines if line.get("kind") == "model" and line["share"] == 1.0]
+    runs = sorted({(line["data"], line["seed"]) for line in whole})
+    found = []
+    for line in whole:
+        arm = REAL if line["arm"] == against else line["arm"]
+        if against != REAL and line["arm"] == REAL:
+            continue
+        run = runs.index((line["data"], line["seed"]))
+        step = Step("model", arm, line["fold"], network=line["model"], seed=run)
+        found.append((step, line))
+    return found
+
+
+def row(comparison: Comparison) -> str:
+    """Return one arm as a row of Markdown."""
+    change = comparison.change
+    cells = [f"`{comparison.arm}`", str(comparison.pairs), _number(comparison.real)]
+    cells += (
+        [_number(comparison.macro), _change(change.value, change.low, change.high)]
+        if (change)
+        else ["-", "-"]
+    )
+    cells.append("-" if comparison.p is None else f"{comparison.p:.3f}")
+    for c in comparison.classes:
+        shown = c.change
+        cells.append("-" if shown is None else _change(shown.value, shown.low, shown.high))
+    for rates in (comparison.escape, comparison.overkill):
+        cells.append(
+            "-"
+            if rates is None
+            else f"{rates.real.count} to {rates.arm.count} of {rates.arm.total}"
+        )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _change(value: float, low: float | None, high: float | None) -> str:
+    interval = "" if low is None or high is None else f" ({low:+.3f} to {high:+.3f})"
+    return f"{value:+.3f}{interval}"
+
+
+def main() -> None:
+    """Print a table for each model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ledger", type=Path)
+    parser.add_argument("--against", default=REAL, help="the arm that the others are compared to")
+    parser.add_argument("--model", help="this inspection model only")
+    arguments = parser.parse_args()
+    lines = read_lines(arguments.ledger)
+    steps = results(lines, arguments.against)
+    names = list(dict.fromkeys(name for _, line in steps for name in line["tp_fp_fn_parts"]))
+    for model in dict.fromkeys(step.network for step, _ in steps):
+        if arguments.model not in (None, model):
+            continue
+        comparisons = compare_arms(steps, names, model)
+        if not comparisons:
+            print(f"{model}: no run of an arm has its partner in {arguments.against}")
+            continue
+        first = comparisons[0]
+        parts = [f"{c.name} ({c.parts})" for c in first.classes]
+        head = ["arm", "pairs", arguments.against, "arm's macro IoU", "difference", "p", *parts]
+        head += ["missed", "rejected"]
+        print(f"{model}: {first.defective} defective of {first.parts} test parts\n")
+        print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+        print("\n".join(row(comparison) for comparison in comparisons))
+
+
+if __name__ == "__main__":
+    main()
