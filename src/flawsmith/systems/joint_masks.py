@@ -1,0 +1,72 @@
+"""Masks that a network makes with its image: one further channel for each defect.
+
+Systems that know no label map are trained on the image and its masks together, and what they
+sample is cut apart again (mask source ``joint``).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from flawsmith.data.schema import IGNORE
+from flawsmith.systems.base import SampleRequest, Samples
+from flawsmith.systems.style import main_class
+
+TRIES = 8
+"""Latents tried for an image whose mask does not show the class that it was asked for."""
+
+STEP = 1_000_003
+"""Between the seeds of two tries."""
+
+
+def join(images: Tensor, defects: Tensor, num_defects: int) -> Tensor:
+    """Return N x (C + K) x H x W: the image, then for each defect 1 where it is and -1 elsewhere.
+
+    Args:
+        images: N x C x H x W in [-1, 1].
+        defects: N x H x W int64; pixels to ignore count as good.
+        num_defects: K.
+    """
+    ids = torch.arange(1, num_defects + 1, device=defects.device)[:, None, None]
+    known = torch.where(defects == IGNORE, 0, defects)
+    planes = torch.where(known.unsqueeze(1) == ids, 1.0, -1.0)
+    return torch.cat([images, planes.to(images.dtype)], dim=1)
+
+
+def separate(joint: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Return images and label maps: a pixel is the defect of its highest plane above 0."""
+    images, planes = joint[:, :channels].float(), joint[:, channels:].float()
+    highest, index = planes.max(dim=1)
+    return images.clamp(-1.0, 1.0), torch.where(highest > 0, index + 1, 0)
+
+
+def sample_joint(
+    make: Callable[[Tensor, Tensor], Tensor], request: SampleRequest, seeds: Tensor, channels: int
+) -> Samples:
+    """Return one image for each label map of the request, of which the class alone is asked for.
+
+    An image whose mask does not show its class is made again from another latent, up to `TRIES`
+    times; then it stays as it is, with the label that it shows.
+
+    Args:
+        make: seeds N and classes N (1 to K) to N x (C + K) x H x W; image i follows from seed i.
+        request: its label maps give the classes.
+        seeds: N.
+        channels: C.
+    """
+    classes = main_class(request.defects)
+    images, defects = separate(make(seeds, classes), channels)
+    for attempt in range(1, TRIES):
+        missing = (defects != classes[:, None, None]).all(dim=2).all(dim=1)
+        if not missing.any():
+            break
+        again = make(seeds[missing] + attempt * STEP, classes[missing])
+        images[missing], defects[missing] = separate(again, channels)
+    return Samples(
+        images=images,
+        defects=defects,
+        backgrounds=request.backgrounds,
+        mask_source="joint",
+        seeds=seeds,
+    )
