@@ -2,7 +2,8 @@
 
     python benchmarks/benefit_table.py benchmarks/ledger/benefit_magnetic_tile.jsonl
 
-One row a finished training; folds and seeds are never averaged silently.
+One row a finished training; folds and seeds are never averaged silently. Beside it stand the
+synthetic images that it could draw from: least and most of a class.
 """
 
 import argparse
@@ -26,18 +27,29 @@ def overlap(counts: list[int]) -> str:
     return f"{hit / union:.2f}" if union else "-"
 
 
+def synthetic(model: dict[str, Any]) -> str:
+    """Return how many synthetic images of a class a training could draw from."""
+    counts = model["training_images"].get("synthetic", {}).values()
+    if not counts:
+        return "-"
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ledger", type=Path)
     models = rows(parser.parse_args().ledger)
     classes = list(models[0]["tp_fp_fn_parts"])
-    head = ["arm", "fold", "seed", "macro IoU", *classes, "missed", "rejected", "AUROC, parts"]
+    head = ["arm", "synthetic images a class", "fold", "seed", "macro IoU", *classes]
+    head += ["missed", "rejected", "AUROC, parts"]
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
     for model in models:
         cells = [
             f"`{model['arm']}`",
+            synthetic(model),
             model["fold"],
             model["seed"],
             f"**{model['macro_iou']:.3f}**",

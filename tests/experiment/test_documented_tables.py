@@ -1,0 +1,84 @@
+"""The tables of docs/results.md against the committed ledgers that they are printed from."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+PAGE = (ROOT / "docs" / "results.md").read_text()
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def printed(module, monkeypatch, capsys, *words) -> list[str]:
+    monkeypatch.setattr("sys.argv", ["script", *map(str, words)])
+    module.main()
+    return capsys.readouterr().out.splitlines()
+
+
+def table(head: str) -> list[str]:
+    """Return the lines of the page's table whose first line is given."""
+    lines = PAGE[PAGE.index(head) :].splitlines()
+    end = next(i for i, line in enumerate(lines) if not line.startswith("|"))
+    return lines[:end]
+
+
+@pytest.mark.parametrize(
+    ("name", "ledger"),
+    [
+        ("score_table", "score_magnetic_tile.jsonl"),
+        ("benefit_table", "benefit_magnetic_tile.jsonl"),
+    ],
+)
+def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, monkeypatch, capsys):
+    lines = printed(script(name), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger)
+    shown = table(lines[0])
+    assert len(shown) > 4
+    assert [line for line in shown if line not in lines] == []
+
+
+def score(value: float, count: int = 40) -> dict:
+    figures = {"kid": {"value": value, "interval": {"low": value - 0.1, "high": value + 0.1}}}
+    figures |= {"kid_floor": {"value": 0.001, "interval": None}, "density": 0.5, "coverage": 0.75}
+    figures |= {"density_floor": 1.0, "coverage_floor": 0.9, "diversity_ratio": 0.8}
+    check = {"flagged": {"count": 5, "total": count}, "expected_share": 0.05}
+    one = {"name": "crack", "synthetic": count, "training": 9, "training_parts": 3, "held_out": 6}
+    one |= {"held_out_parts": 2, "note": ""}
+    one["figures"] = [{"name": f"net/{kind}", **figures} for kind in ("in_mask", "pooled")]
+    one["memorisation"] = {"ratio": 1.1, "features": check, "pixels": check}
+    other = one | {"name": "pore", "synthetic": count + 10, "figures": [], "memorisation": None}
+    whole = {"classes": [one, other], "overall": one, "system": "copy_paste", "fold": 0, "seed": 0}
+    whole |= {"against": "test", "features": "net", "crop_size": 128, "tile": 128, "limit": 1000}
+    return whole | {"data_fingerprint": "abc", "version": "0.1.0"}
+
+
+def test_scores_are_added_once_and_printed(tmp_path, monkeypatch, capsys):
+    module, ledger = script("score_table"), tmp_path / "ledger.jsonl"
+    for name, value in (("first", 0.2), ("second", 1.5)):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps(score(value)))
+        for _ in range(2):
+            printed(module, monkeypatch, capsys, ledger, "--add", path, "--name", name)
+    assert len(ledger.read_text().splitlines()) == 2
+    lines = printed(module, monkeypatch, capsys, ledger)
+    assert lines[2:] == [
+        "| real training defects (9) |  | 1 | 1 | 1.00 | 0.90 |  |  |",
+        "| `first` | 40 to 50 | 200 (100 to 300) | 200 (100 to 300) | 0.50 | 0.75 | 0.80 "
+        "| 12 % (5 %) |",
+        "| `second` | 40 to 50 | 1,500 (1,400 to 1,600) | 1,500 (1,400 to 1,600) | 0.50 | 0.75 "
+        "| 0.80 | 12 % (5 %) |",
+    ]
+    path.write_text(json.dumps(score(0.7)))
+    with pytest.raises(module.FlawsmithError, match="other figures under second"):
+        printed(module, monkeypatch, capsys, ledger, "--add", path, "--name", "second")
+    with pytest.raises(SystemExit):
+        printed(module, monkeypatch, capsys, ledger, "--add", path)
+    assert len(ledger.read_text().splitlines()) == 2
