@@ -96,6 +96,25 @@ def test_sd_saliency_takes_the_class_from_the_name(source, home, put, picture, b
     np.testing.assert_array_equal(done.defects(f"{home}Source Images/Sc_3.bmp"), expected)
 
 
+@pytest.mark.parametrize(
+    ("image", "mask", "format"),
+    [
+        ("images/{}.bmp", "masks/{}.png", "index_png"),
+        ("test/pit/{}.bmp", "ground_truth/pit/{}_mask.png", "mvtec"),
+    ],
+)
+def test_sd_saliency_in_another_layout_is_not_taken_for_the_original(
+    source, put, picture, box, imported, image, mask, format
+):
+    for i, name in enumerate(["In_1", "Pa_2"]):
+        put(source / image.format(name), picture(i))
+        put(source / mask.format(name), box(i, i + 3, 1, 4, value=1))
+    done = imported(source)
+    assert done.report.format == format
+    expected = box(1, 4, 1, 4, value=1)
+    np.testing.assert_array_equal(done.defects(image.format("Pa_2")), expected)
+
+
 def test_class_folders_label_whole_images(source, put, picture, imported):
     put(source / "train/OK/a.png", picture(0))
     put(source / "train/scratch/a.png", picture(1))
