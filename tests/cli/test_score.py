@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flawsmith import cli
 from flawsmith.data.dataset import DatasetWriter, DefectDataset
 
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
@@ -55,6 +56,37 @@ def test_score_prints_and_writes_its_figures(scored):
         assert name[:4] in printed
     assert "nan" not in printed.lower()
     assert "uri" not in json.dumps(numbers)
+
+
+def test_score_says_why_nothing_was_rebuilt(scored):
+    folder, printed = scored
+    assert "Not rebuilt, so no PSNR and SSIM: its run run was not found" in printed
+    assert "Not rebuilt" in (folder / "score" / "score.html").read_text()
+    assert "Inception" not in printed
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--inception", "nothing.pth"], "nothing.pth does not exist"),
+        (["--inception", "wrong.pth"], "wrong.pth is no file of weights"),
+        (["--run", "."], "is no run folder"),
+    ],
+)
+def test_wrong_files_are_told_in_one_message(
+    scored, pouch_folder, tmp_path, given, words, monkeypatch, capsys
+):
+    (tmp_path / "wrong.pth").write_bytes(b"not weights")
+    command = ["score", scored[0], "--data", pouch_folder, given[0], tmp_path / given[1]]
+    monkeypatch.setattr(sys, "argv", ["flawsmith", *map(str, command)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert words in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+    assert not printed.out.strip()
 
 
 def test_page_is_one_file_and_renders(scored, tmp_path):

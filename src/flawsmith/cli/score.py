@@ -40,6 +40,14 @@ def score(
     features: Annotated[
         str, typer.Option(help="Feature network; its name is part of every figure's.")
     ] = "efficientnet_lite0",
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="File of Inception weights of the FID literature: adds its figures."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Run that made the set, to rebuild real tiles. [looked for]"),
+    ] = None,
     against: Annotated[
         Against, typer.Option(help="test to report; validation to choose between generators.")
     ] = Against.test,
@@ -55,11 +63,54 @@ def score(
     if data is None:
         raise FlawsmithError("flawsmith score needs --data, from which the set was made")
     request = prepare(synthetic, data, fold=fold, validation=against is Against.validation)
-    with progress("reading defects", request.images) as advance:
-        result, sides = compute(request, features=features, limit=limit, seed=seed, advance=advance)
-    page = write_score(request, result, sides, out or synthetic / "score")
-    _print(result)
+    images = request.images if inception is None else 2 * request.images
+    with progress("reading defects", images) as advance:
+        scored = compute(
+            request, features=features, inception=inception, run=run, limit=limit, seed=seed,
+            advance=advance,
+        )  # fmt: skip
+    page = write_score(request, scored, out or synthetic / "score")
+    _print(scored.score)
+    _print_inception(scored.score)
+    _print_rebuilt(scored.score)
     console.print(f"page: {page}\nnumbers: {page.with_suffix('.json')}")
+
+
+def _print_inception(result: Score) -> None:
+    from rich.table import Table
+
+    from flawsmith.experiment.score import words
+    from flawsmith.experiment.score.figures import WHOLE
+
+    if result.inception is None:
+        return
+    for variant in WHOLE:
+        table = Table("class", *words.HEADINGS[3:8], title=f"{result.inception.name}/{variant}")
+        for item in (*result.classes, result.overall):
+            cells = words.row(item, item.variant(variant, result.inception.name))
+            table.add_row(item.name, *cells[3:8])
+        console.print(table)
+    table = Table("class", "synthetic", "real", title="Inception score of whole tiles")
+    for item in (*result.classes, result.overall):
+        table.add_row(item.name, *map(words.inception, (item.inception, item.inception_real)))
+    console.print(table)
+    console.print(words.INCEPTION_SENTENCE)
+
+
+def _print_rebuilt(result: Score) -> None:
+    from rich.table import Table
+
+    from flawsmith.experiment.score import words
+
+    if result.reconstruction is not None:
+        # A terminal is narrow: the neighbourhood of the defect, and the tile.
+        rows = [*result.reconstruction.classes, result.reconstruction.overall]
+        for columns in (slice(0, 5), slice(5, 9)):
+            table = Table("class", *words.REBUILT_HEADINGS[columns], title="rebuilt real tiles")
+            for item in rows:
+                table.add_row(item.name, *words.rebuilt_row(item)[columns])
+            console.print(table)
+    console.print(words.rebuilt_sentence(result))
 
 
 def _print(result: Score) -> None:

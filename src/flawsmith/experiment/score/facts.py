@@ -54,6 +54,81 @@ class VariantFigures(StrictModel):
     diversity_ratio: float | None = None
 
 
+class InceptionFigure(StrictModel):
+    """Inception score of whole tiles: it knows no real image.
+
+    Attributes:
+        value: mean over the splits, from 1 to the number of the network's classes.
+        spread: standard deviation over the splits.
+        images: tiles in all; the score rises with their number.
+    """
+
+    value: float
+    spread: float
+    images: int
+    splits: int
+
+
+class InceptionFile(StrictModel):
+    """The weights that Inception figures come from."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+class Nearness(StrictModel):
+    """How near rebuilt tiles are to the real ones, and how near what the system began with was.
+
+    Attributes:
+        psnr: in dB.
+        ssim: up to 1.
+        psnr_before: of what the system was given to paint on; None where it paints everything.
+    """
+
+    psnr: Estimate | None = None
+    ssim: Estimate | None = None
+    psnr_before: Estimate | None = None
+    ssim_before: Estimate | None = None
+
+
+class ClassReconstruction(StrictModel):
+    """One class, or all.
+
+    Attributes:
+        near: within the mask and a margin round it.
+        whole: the whole tile.
+    """
+
+    name: str
+    colour: str = "#667080"
+    tiles: int
+    parts: int
+    near: Nearness
+    whole: Nearness
+
+
+class Reconstruction(StrictModel):
+    """Held-out real tiles, rebuilt by the synthesizer of the set.
+
+    Attributes:
+        tile: side in pixels.
+        margin: pixels round the mask that count as near it.
+        shown: what the system is told of the real tile.
+        before: what it paints on; empty if it paints everything.
+    """
+
+    run: str
+    checkpoint: str
+    system: str
+    tile: int
+    margin: int
+    shown: str
+    before: str
+    classes: list[ClassReconstruction]
+    overall: ClassReconstruction
+
+
 class CopyCheck(StrictModel):
     """How many synthetic defects are nearer to a training defect than unseen real ones are.
 
@@ -125,10 +200,13 @@ class ClassScore(StrictModel):
     note: str = ""
     figures: list[VariantFigures] = []
     memorisation: Memorisation | None = None
+    inception: InceptionFigure | None = None
+    inception_real: InceptionFigure | None = None
 
-    def variant(self, ending: str) -> VariantFigures | None:
-        """Return the figures whose name ends with /``ending``."""
-        return next((f for f in self.figures if f.name.endswith(f"/{ending}")), None)
+    def variant(self, ending: str, features: str = "") -> VariantFigures | None:
+        """Return the figures of ``features``, or of the first network, that end in /``ending``."""
+        wanted = [f for f in self.figures if f.name.endswith(f"{features}/{ending}")]
+        return wanted[0] if wanted else None
 
 
 class Score(StrictModel):
@@ -138,6 +216,8 @@ class Score(StrictModel):
         against: which real parts are the held-out ones.
         tile: side of the synthetic images: no crop is larger.
         limit: most defects of a class that were looked at.
+        inception: weights of the second network; None if they were not given.
+        reconstruction: of held-out tiles; None if there is none, for the reason that follows.
     """
 
     format_version: int = 1
@@ -157,6 +237,9 @@ class Score(StrictModel):
     simulated: bool
     classes: list[ClassScore]
     overall: ClassScore
+    inception: InceptionFile | None = None
+    reconstruction: Reconstruction | None = None
+    no_reconstruction: str = ""
     version: str
 
     def save(self, folder: Path) -> Path:

@@ -32,6 +32,9 @@ from flawsmith.metrics.generation.features import Variant
 from flawsmith.metrics.intervals import rate
 
 VARIANTS: tuple[Variant, ...] = ("in_mask", "pooled", "whole_tile")
+WHOLE: tuple[Variant, ...] = ("pooled", "whole_tile")
+"""What a network gives that knows nothing of masks."""
+
 RESAMPLES = 1000
 HALVES = 200
 CLOSEST = 4
@@ -54,29 +57,54 @@ class Sides:
         return self.synthetic, self.training, self.held_out
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The same defects in the eyes of one network.
+
+    Attributes:
+        name: of the network.
+        variants: which of its features are compared.
+    """
+
+    name: str
+    sides: Sides
+    variants: tuple[Variant, ...] = VARIANTS
+
+    @property
+    def names(self) -> list[str]:
+        """Full names of its figures."""
+        return [f"{self.name}/{variant}" for variant in self.variants]
+
+    def of_class(self, class_id: int) -> "Measured":
+        """Return what belongs to one class."""
+        return Measured(self.name, self.sides.of_class(class_id), self.variants)
+
+
 @dataclass
 class Replicates:
-    """Bootstrap estimates of one class, kept to average them over the classes."""
+    """Bootstrap estimates of one class by full name, kept to average them over the classes."""
 
-    kid: dict[Variant, FloatArray] = field(default_factory=dict)
-    floor: dict[Variant, FloatArray] = field(default_factory=dict)
+    kid: dict[str, FloatArray] = field(default_factory=dict)
+    floor: dict[str, FloatArray] = field(default_factory=dict)
 
 
 def score_class(
-    defect: Defect, sides: Sides, features: str, parents: dict[str, list[str]], seed: int
+    defect: Defect, measured: Sequence[Measured], parents: dict[str, list[str]], seed: int
 ) -> tuple[ClassScore, Replicates]:
     """Return the figures of one class, and the bootstrap behind its intervals.
 
     Args:
         defect: the class.
-        sides: its defects.
-        features: name of the feature network.
+        measured: its defects by network; the first one looks for copies.
         parents: of each synthetic image, to say whether a closest pair descends.
         seed: of the resampling.
     """
     replicates = Replicates()
+    sides = measured[0].sides
     figures = [
-        _compare(sides, variant, f"{features}/{variant}", replicates, seed) for variant in VARIANTS
+        _compare(m.sides, variant, f"{m.name}/{variant}", replicates, seed)
+        for m in measured
+        for variant in m.variants
     ]
     counts = [len(t.places) for t in (sides.synthetic, sides.training, sides.held_out)]
     score = ClassScore(
@@ -94,22 +122,29 @@ def score_class(
     return score, replicates
 
 
-def average(scores: Sequence[ClassScore], replicates: Sequence[Replicates]) -> ClassScore:
-    """Return the row of all classes: each class counts the same, however many defects it has."""
+def average(
+    scores: Sequence[ClassScore], replicates: Sequence[Replicates], names: Sequence[str]
+) -> ClassScore:
+    """Return the row of all classes: each class counts the same, however many defects it has.
+
+    Args:
+        scores: of the classes.
+        replicates: behind them.
+        names: of the figures of each, in their order.
+    """
     figures = []
-    for index, variant in enumerate(VARIANTS):
+    for index, name in enumerate(names):
         own = [score.figures[index] for score in scores]
         values: dict[str, object] = {
-            name: _mean([getattr(f, name) for f in own])
-            for name, info in VariantFigures.model_fields.items()
+            field_name: _mean([getattr(f, field_name) for f in own])
+            for field_name, info in VariantFigures.model_fields.items()
             if info.annotation == float | None
         }
-        values["kid"] = _averaged([f.kid for f in own], [r.kid.get(variant) for r in replicates])
-        floors = [r.floor.get(variant) for r in replicates]
-        values["kid_floor"] = _averaged([f.kid_floor for f in own], floors)
-        values["kid_floor_halves"] = _averaged([f.kid_floor_halves for f in own], [])
+        values["kid"] = averaged([f.kid for f in own], [r.kid.get(name) for r in replicates])
+        floors = [r.floor.get(name) for r in replicates]
+        values["kid_floor"] = averaged([f.kid_floor for f in own], floors)
+        values["kid_floor_halves"] = averaged([f.kid_floor_halves for f in own], [])
         small = any(f.frechet_small for f in own)
-        name = own[0].name if own else variant
         figures.append(VariantFigures(name=name, frechet_small=small, **values))
     without = [score.name for score in scores if score.figures[0].kid is None]
     return ClassScore(
@@ -136,7 +171,7 @@ def _compare(
     values: dict[str, object] = {"kid_floor_halves": _halves(sides, variant, seed)}
     if len(made) >= FEWEST and len(unseen) >= FEWEST:
         sums = KernelSums.of(made, unseen, None, unseen_parts)
-        values["kid"], replicates.kid[variant] = _estimate(sums, seed)
+        values["kid"], replicates.kid[name] = _estimate(sums, seed)
         values["kid_all_pairs"] = float(KernelSums.of(made, unseen).distance()[0])
         values["frechet"] = frechet_distance(made, unseen)
         values["frechet_small"] = min(len(made), len(unseen)) <= made.shape[1]
@@ -146,7 +181,7 @@ def _compare(
                 values[figure] = getattr(near, figure)
     if len(known) >= FEWEST and len(unseen) >= FEWEST:
         sums = KernelSums.of(known, unseen, known_parts, unseen_parts)
-        values["kid_floor"], replicates.floor[variant] = _estimate(sums, seed)
+        values["kid_floor"], replicates.floor[name] = _estimate(sums, seed)
         values["frechet_floor"] = frechet_distance(known, unseen)
         if len(set(unseen_parts)) >= FEWEST:
             near = neighbour_figures(unseen, known, groups=unseen_parts)
@@ -165,10 +200,11 @@ def _estimate(sums: KernelSums, seed: int) -> tuple[Estimate | None, FloatArray]
     if np.isnan(value):
         return None, np.empty(0)
     drawn = sums.bootstrap(RESAMPLES, seed)
-    return Estimate(value=value, interval=_interval(drawn)), drawn
+    return Estimate(value=value, interval=percentiles(drawn)), drawn
 
 
-def _interval(drawn: FloatArray) -> Interval | None:
+def percentiles(drawn: FloatArray) -> Interval | None:
+    """Return the 95 % interval of bootstrap estimates; None where none is defined."""
     defined = drawn[~np.isnan(drawn)]
     if not defined.size:
         return None
@@ -190,7 +226,7 @@ def _halves(sides: Sides, variant: Variant, seed: int) -> Estimate | None:
     rng = np.random.default_rng(seed)
     first = np.stack([rng.permutation(count) < count // 2 for _ in range(HALVES)]).astype(float)
     drawn = sums.distance(first, 1.0 - first)
-    return Estimate(value=float(drawn.mean()), interval=_interval(drawn))
+    return Estimate(value=float(drawn.mean()), interval=percentiles(drawn))
 
 
 def _memorisation(sides: Sides, parents: dict[str, list[str]]) -> Memorisation:
@@ -280,14 +316,15 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _averaged(
+def averaged(
     estimates: Sequence[Estimate | None], drawn: Sequence[FloatArray | None]
 ) -> Estimate | None:
+    """Return the mean of the classes that have an estimate, with an interval if all have one."""
     known = [estimate.value for estimate in estimates if estimate is not None]
     if not known:
         return None
     usable = [values for values in drawn if values is not None and values.size]
-    interval = _interval(np.mean(usable, axis=0)) if len(usable) == len(known) else None
+    interval = percentiles(np.mean(usable, axis=0)) if len(usable) == len(known) else None
     return Estimate(value=float(np.mean(known)), interval=interval)
 
 

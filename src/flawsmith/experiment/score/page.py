@@ -2,6 +2,7 @@
 
 import random
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,14 +19,17 @@ from flawsmith.experiment.report.pictures import Pixels, displayed, photo, squar
 from flawsmith.experiment.score import words
 from flawsmith.experiment.score.crops import Place
 from flawsmith.experiment.score.facts import PAGE_FILE, ClassScore, ClosestPair, Score
-from flawsmith.experiment.score.figures import VARIANTS, Sides
-from flawsmith.experiment.score.scoring import ScoreRequest
+from flawsmith.experiment.score.figures import VARIANTS, WHOLE, Sides
+from flawsmith.experiment.score.rebuilding import Example, Floats
+from flawsmith.experiment.score.request import ScoreRequest
+from flawsmith.experiment.score.scoring import Scored
 from flawsmith.storage import write_text
 
 SHEET = 24
 SHEET_COLUMNS = 8
 SHEET_BOX = 112
 PAIR_BOX = 150
+REBUILT_BOX = 128
 GAP = 4
 
 
@@ -51,7 +55,16 @@ class ShownPair:
     real: Picture
 
 
-def write_score(request: ScoreRequest, result: Score, sides: Sides, out: Path) -> Path:
+@dataclass(frozen=True)
+class ShownRebuilt:
+    """Rebuilt tiles of one class, one a column: real, what was painted on (if any), rebuilt."""
+
+    name: str
+    colour: str
+    picture: Picture
+
+
+def write_score(request: ScoreRequest, scored: Scored, out: Path) -> Path:
     """Write ``score.json`` and the self-contained ``score.html`` into a folder; return the page.
 
     Raises:
@@ -61,6 +74,7 @@ def write_score(request: ScoreRequest, result: Score, sides: Sides, out: Path) -
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FlawsmithError(f"cannot make {out}: {error.strerror or error}") from error
+    result, sides, examples = scored
     pictures = _Pictures(request, result)
     shown = [score for score in result.classes if score.synthetic]
     sheets = [pictures.sheet(score, sides) for score in shown]
@@ -70,7 +84,7 @@ def write_score(request: ScoreRequest, result: Score, sides: Sides, out: Path) -
         for pair in (score.memorisation.closest if score.memorisation else [])
     ]
     page = out / PAGE_FILE
-    write_text(page, _render(result, sheets, pairs))
+    write_text(page, _render(result, sheets, pairs, _shown_rebuilt(request, examples)))
     result.save(out)
     return page
 
@@ -125,6 +139,32 @@ class _Pictures:
         return square_window(centre, self.side, image.shape).of(image)
 
 
+def _shown_rebuilt(request: ScoreRequest, examples: Sequence[Example]) -> list[ShownRebuilt]:
+    shown = []
+    for defect in request.data.schema.defects:
+        own = [e for e in examples if e.class_id == defect.id]
+        if own:
+            columns = np.concatenate([_column(example) for example in own], axis=1)
+            shown.append(ShownRebuilt(defect.name, defect.colour, photo(columns[:, :-GAP])))
+    return shown
+
+
+def _column(example: Example) -> Pixels:
+    """Return the pictures of one tile under each other, a gap to the right."""
+    rows = [example.real, example.before, example.rebuilt]
+    boxes = [_boxed(_bytes(row), REBUILT_BOX) for row in rows if row is not None]
+    column = np.full((len(boxes) * (REBUILT_BOX + GAP) - GAP, REBUILT_BOX + GAP, 3), 255, np.uint8)
+    for i, box in enumerate(boxes):
+        top = i * (REBUILT_BOX + GAP)
+        column[top : top + REBUILT_BOX, :REBUILT_BOX] = box
+    return column
+
+
+def _bytes(image: Floats) -> Pixels:
+    grey = np.rint(image * 255.0).astype(np.uint8)
+    return grey if grey.shape[2] == 3 else np.repeat(grey, 3, axis=2)
+
+
 def _boxed(pixels: Pixels, box: int) -> Pixels:
     """Return a square picture; where the image is smaller than its window the rest is white."""
     side = max(pixels.shape[:2])
@@ -134,18 +174,26 @@ def _boxed(pixels: Pixels, box: int) -> Pixels:
     return cast(Pixels, cv2.resize(padded, (box, box), interpolation=method))
 
 
-def _render(result: Score, sheets: list[Sheet], pairs: list[ShownPair]) -> str:
+def _render(
+    result: Score, sheets: list[Sheet], pairs: list[ShownPair], rebuilt: list[ShownRebuilt]
+) -> str:
     command = ["flawsmith", "score", result.synthetic, "--data", result.data]
     if result.against != "test":
         command += ["--against", result.against]
+    if result.inception:
+        command += ["--inception", result.inception.file]
+    networks = [(result.features, VARIANTS)]
+    if result.inception:
+        networks.append((result.inception.name, WHOLE))
     return fill(
         "flawsmith.experiment.report",
         "score.html.j2",
         page=result,
         sheets=sheets,
         pairs=pairs,
+        rebuilt=rebuilt,
         words=words,
-        variants=VARIANTS,
+        networks=networks,
         command=shlex.join(command),
         verdict=words.verdict(result),
     )

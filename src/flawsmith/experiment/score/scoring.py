@@ -1,196 +1,173 @@
-"""From a synthetic set and its data set to a score: what may be compared, and the comparison."""
+"""The comparison of a synthetic set with held-out real images: all figures of a score."""
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flawsmith import __version__
-from flawsmith.data.dataset import DefectDataset, ImageRecord
-from flawsmith.data.tiles import DataConfig
-from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.score.crops import CROP_SIZE
-from flawsmith.experiment.score.facts import Score
-from flawsmith.experiment.score.figures import RESAMPLES, Sides, average, score_class
+from flawsmith.experiment.score.facts import ClassScore, InceptionFigure, InceptionFile, Score
+from flawsmith.experiment.score.figures import (
+    RESAMPLES,
+    WHOLE,
+    Measured,
+    Sides,
+    average,
+    score_class,
+)
+from flawsmith.experiment.score.rebuilding import Example, find_rebuilder, rebuild
+from flawsmith.experiment.score.request import ScoreRequest
 from flawsmith.experiment.score.table import LIMIT, gather
-from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
-from flawsmith.experiment.training_data import held_out_records, training_records
-from flawsmith.metrics.generation.features import FEATURE_NETWORKS
+from flawsmith.metrics.generation import inception_score
+from flawsmith.metrics.generation.features import FEATURE_NETWORKS, FeatureNetwork
+from flawsmith.metrics.generation.inception_features import NAME as INCEPTION
+from flawsmith.metrics.generation.inception_features import load_inception
 from flawsmith.training.loop import Advance
 
-Against = Literal["test", "validation"]
+SPLITS = 10
+"""Of the Inception score, as published; sets of fewer than `FEWEST_SPLIT` tiles are not split."""
 
-VALIDATION_SHARE = 0.2
-"""As the presets from small on have it; for a set that does not say its own."""
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """What is compared with what, checked to fit together.
-
-    Attributes:
-        made: the synthetic images.
-        training: real images that the generator may have seen.
-        held_out: real images that it has not.
-        origin: what ``synthesis.json`` says; None without one.
-    """
-
-    synthetic: DefectDataset
-    data: DefectDataset
-    made: list[ImageRecord]
-    training: list[ImageRecord]
-    held_out: list[ImageRecord]
-    fold: int
-    against: Against
-    origin: SynthesisSettings | None
-
-    @property
-    def images(self) -> int:
-        """Images that will be read."""
-        return len(self.made) + len(self.training) + len(self.held_out)
+FEWEST_SPLIT = 500
 
 
-def prepare(
-    synthetic: Path, data: Path, *, fold: int | None = None, validation: bool = False
-) -> ScoreRequest:
-    """Open both sets and deal the real images.
+class Scored(NamedTuple):
+    """A score, the defects it comes from and some of the rebuilt tiles."""
 
-    Args:
-        synthetic: a synthetic set.
-        data: the data set that its synthesizer was trained on.
-        fold: the test fold; by default the one that ``synthesis.json`` names, and no other.
-        validation: compare with the inner validation parts instead of the test parts, which a
-            choice between generators must never look at.
-
-    Raises:
-        FlawsmithError: if there is no synthetic image, the classes differ, the fold is unknown or
-            another one, or a synthetic image descends from a held-out part.
-    """
-    made_set, dataset = DefectDataset.open(synthetic), DefectDataset.open(data)
-    made = [r for r in made_set.usable() if r.source == "synthetic" and r.labels]
-    if not made:
-        raise FlawsmithError(
-            f"{synthetic} has no synthetic image with a defect; make some with: "
-            "flawsmith synthesize RUN --balance --data DATA"
-        )
-    names = made_set.schema.defect_names, dataset.schema.defect_names
-    if names[0] != names[1]:
-        raise FlawsmithError(
-            f"{synthetic} has the defects {', '.join(names[0])}; {data} has "
-            f"{', '.join(names[1])}; give the data set that it was made from"
-        )
-    origin = SynthesisSettings.load(synthetic)
-    tested = _fold(origin, fold, synthetic)
-    share = VALIDATION_SHARE
-    if origin is not None and origin.validation_share is not None:
-        share = origin.validation_share
-    training, inner = training_records(
-        dataset, DataConfig(path=str(data), fold=tested, validation_share=share)
-    )
-    held_out = inner if validation else held_out_records(dataset, tested)
-    against: Against = "validation" if validation else "test"
-    held_out = [r for r in held_out if r.source == "real"]
-    _require_apart(made, held_out, synthetic, against)
-    real = [r for r in training if r.source == "real"]
-    return ScoreRequest(
-        made_set, dataset, made,
-        training=[r for r in real if r.labels],
-        held_out=[r for r in held_out if r.labels],
-        fold=tested, against=against, origin=origin,
-    )  # fmt: skip
+    score: Score
+    sides: Sides
+    examples: list[Example]
 
 
 def score(
     request: ScoreRequest,
     *,
     features: str = "efficientnet_lite0",
+    inception: Path | None = None,
+    run: Path | None = None,
     limit: int = LIMIT,
     seed: int = 0,
     advance: Advance | None = None,
-) -> tuple[Score, Sides]:
-    """Return all figures, and the defects they come from.
+) -> Scored:
+    """Return all figures, and what they come from.
 
     Args:
-        request: see `prepare`.
+        request: see `flawsmith.experiment.score.prepare`.
         features: name of the feature network.
+        inception: file of the weights of a second network, that of FID.
+        run: of the synthesizer; by default that which ``synthesis.json`` names, where it is found.
         limit: most defects of a class and origin; more are drawn from at random.
         seed: of every draw.
         advance: told of images that were read.
 
     Raises:
-        FlawsmithError: if there is no such network, its weights are missing or a file is damaged.
+        FlawsmithError: if there is no such network, its weights are missing or wrong, a file is
+            damaged, or the given run did not make the set.
     """
-    network = FEATURE_NETWORKS.get(features)()
+    # What is wrong is said before the long work.
+    rebuilder = find_rebuilder(request, run)
+    second = None if inception is None else load_inception(inception)
+
     tile = min(min(r.height, r.width) for r in request.made)
-    tables = [
-        gather(dataset, records, network, tile=tile, seed=seed, limit=limit, advance=advance)
-        for dataset, records in (
-            (request.synthetic, request.made),
-            (request.data, request.training),
-            (request.data, request.held_out),
-        )
-    ]
-    sides = Sides(*tables)
-    parents = {record.file_name: record.parents for record in request.made}
-    found = [
-        score_class(defect, sides.of_class(defect.id), features, parents, seed)
-        for defect in request.data.schema.defects
-    ]
-    # A class that the set does not try to show is not among its failures.
-    shown = [pair for pair in found if pair[0].synthetic]
+    look = partial(_seen, request, tile=tile, seed=seed, limit=limit, advance=advance)
+    measured = [Measured(features, look(FEATURE_NETWORKS.get(features)()))]
+    if second is not None:
+        measured.append(Measured(INCEPTION, look(second), WHOLE))
+    sides = measured[0].sides
+    rebuilt, examples = None, list[Example]()
+    if not isinstance(rebuilder, str):
+        rebuilt, examples = rebuild(request, rebuilder, sides.held_out.places, seed, advance)
+    classes, overall = _classes(request, measured, seed)
     result = Score(
-        synthetic=str(request.synthetic.root),
-        data=str(request.data.root),
-        data_fingerprint=request.data.fingerprint(),
-        system=request.origin.system if request.origin else request.made[0].system or "",
-        run=request.origin.run if request.origin else request.made[0].run or "",
-        fold=request.fold,
-        against=request.against,
+        **_origin(request),
         features=features,
         crop_size=CROP_SIZE,
         tile=tile,
         limit=limit,
         seed=seed,
         resamples=RESAMPLES,
-        simulated=request.data.schema.simulated,
-        classes=[pair[0] for pair in found],
-        overall=average([pair[0] for pair in shown], [pair[1] for pair in shown]),
+        classes=classes,
+        overall=overall,
+        inception=None
+        if second is None
+        else InceptionFile(name=INCEPTION, file=str(inception), sha256=second.sha256),
+        reconstruction=rebuilt,
+        no_reconstruction=rebuilder if isinstance(rebuilder, str) else "",
         version=__version__,
     )
-    return result, sides
+    return Scored(result, sides, examples)
 
 
-def _fold(origin: SynthesisSettings | None, given: int | None, synthetic: Path) -> int:
-    made_for = given if origin is None else origin.fold
-    if not isinstance(made_for, int):
-        why = (
-            f"{synthetic} was made by a synthesizer that left out no fold"
-            if origin
-            else f"{synthetic} does not say which fold was left out (it has no {SETTINGS_FILE})"
+def _origin(request: ScoreRequest) -> dict[str, Any]:
+    """Return what a score says of where its images are from."""
+    return {
+        "synthetic": str(request.synthetic.root),
+        "data": str(request.data.root),
+        "data_fingerprint": request.data.fingerprint(),
+        "system": request.origin.system if request.origin else request.made[0].system or "",
+        "run": request.origin.run if request.origin else request.made[0].run or "",
+        "fold": request.fold,
+        "against": request.against,
+        "simulated": request.data.schema.simulated,
+    }
+
+
+def _seen(
+    request: ScoreRequest,
+    network: FeatureNetwork,
+    *,
+    tile: int,
+    seed: int,
+    limit: int,
+    advance: Advance | None,
+) -> Sides:
+    """Return the defects of the three origins in the eyes of a network."""
+    origins = (
+        (request.synthetic, request.made),
+        (request.data, request.training),
+        (request.data, request.held_out),
+    )
+    return Sides(
+        *(
+            gather(dataset, records, network, tile=tile, seed=seed, limit=limit, advance=advance)
+            for dataset, records in origins
         )
-        remedy = "train one with --fold K and synthesize again" if origin else "give --fold K"
-        raise FlawsmithError(f"{why}, so no real part is known to be unseen; {remedy}")
-    if given is not None and given != made_for:
-        raise FlawsmithError(
-            f"{synthetic} was made leaving out fold {made_for}, not fold {given}: its synthesizer "
-            f"has seen the parts of fold {given}; leave --fold out"
-        )
-    return made_for
+    )
 
 
-def _require_apart(
-    made: list[ImageRecord], held_out: list[ImageRecord], synthetic: Path, against: Against
-) -> None:
-    if not any(record.labels for record in held_out):
-        raise FlawsmithError(
-            f"no {against} part has a defect, so there is nothing real to compare with; split the "
-            "data set into fewer folds, or score against the other parts (--against)"
-        )
-    names = {record.file_name for record in held_out}
-    for record in made:
-        seen = [parent for parent in record.parents if parent in names]
-        if seen:
-            raise FlawsmithError(
-                f"{synthetic}/{record.file_name} descends from {seen[0]}, which is held out "
-                f"({against}); a score against it would praise a copy: synthesize with the fold "
-                "left out"
-            )
+def _classes(
+    request: ScoreRequest, measured: list[Measured], seed: int
+) -> tuple[list[ClassScore], ClassScore]:
+    """Return the figures of each class and those of all."""
+    parents = {record.file_name: record.parents for record in request.made}
+    found = []
+    for defect in request.data.schema.defects:
+        own = [m.of_class(defect.id) for m in measured]
+        row, replicates = score_class(defect, own, parents, seed)
+        found.append((row.model_copy(update=_inception_scores(own[-1].sides)), replicates))
+    # A class that the set does not try to show is not among its failures.
+    shown = [pair for pair in found if pair[0].synthetic]
+    names = [name for m in measured for name in m.names]
+    overall = average([pair[0] for pair in shown], [pair[1] for pair in shown], names)
+    together = overall.model_copy(update=_inception_scores(measured[-1].sides))
+    return [pair[0] for pair in found], together
+
+
+def _inception_scores(sides: Sides) -> dict[str, InceptionFigure | None]:
+    """Return the Inception scores of synthetic and of all real tiles, where there are any."""
+    tables = (sides.training, sides.held_out)
+    real = [t.probabilities for t in tables if t.probabilities is not None]
+    return {
+        "inception": _inception_score(sides.synthetic.probabilities),
+        "inception_real": _inception_score(np.concatenate(real) if real else None),
+    }
+
+
+def _inception_score(probabilities: NDArray[np.float32] | None) -> InceptionFigure | None:
+    if probabilities is None or not len(probabilities):
+        return None
+    splits = SPLITS if len(probabilities) >= FEWEST_SPLIT else 1
+    value, spread = inception_score(probabilities, splits=splits)
+    return InceptionFigure(value=value, spread=spread, images=len(probabilities), splits=splits)

@@ -27,15 +27,17 @@ class CropTable:
 
     Attributes:
         places: N defects.
-        features: N x D of each variant; of whole tiles T x D.
+        features: N x D of each variant that the network gives; of whole tiles T x D.
         signatures: N x 32 x 32, to correlate.
         tiles: T whole tiles, one an image.
+        probabilities: T x C of the network's classes, for networks that have some.
     """
 
     places: list[Place]
     features: dict[Variant, NDArray[np.float32]]
     signatures: NDArray[np.float32]
     tiles: list[Place]
+    probabilities: NDArray[np.float32] | None = None
 
     def of_class(self, class_id: int) -> "CropTable":
         """Return the defects and tiles of one class."""
@@ -47,6 +49,7 @@ class CropTable:
             features={name: self.features[name][rows[name]] for name in self.features},
             signatures=self.signatures[kept],
             tiles=[self.tiles[i] for i in tiles],
+            probabilities=None if self.probabilities is None else self.probabilities[tiles],
         )
 
     def parts(self, variant: Variant) -> list[str]:
@@ -117,6 +120,7 @@ class _Rows:
             "in_mask": [], "pooled": [], "whole_tile": [],
         }  # fmt: skip
         self.signatures: list[NDArray[np.float32]] = []
+        self.probabilities: list[NDArray[np.float32]] = []
 
     def add(self, cuts: Sequence[Cut], whole: Cut | None) -> None:
         self.waiting += [(cut, False) for cut in cuts]
@@ -133,10 +137,12 @@ class _Rows:
         features: dict[Variant, NDArray[np.float32]] = {
             name: np.concatenate(found) if found else np.zeros((0, 1), np.float32)
             for name, found in self.parts.items()
+            if found or not self.places  # a network may give none of a variant
         }
         empty = np.zeros((0, 32, 32), np.float32)
         known = np.concatenate(self.signatures) if self.signatures else empty
-        return CropTable(self.places, features, known, self.tiles)
+        named = np.concatenate(self.probabilities) if self.probabilities else None
+        return CropTable(self.places, features, known, self.tiles, named)
 
     def _compute(self, batch: Sequence[tuple[Cut, bool]]) -> None:
         images = np.stack([cut.image for cut, _ in batch])
@@ -146,7 +152,10 @@ class _Rows:
         whole = np.array([is_tile for _, is_tile in batch])
         self.parts["whole_tile"].append(made.pooled[whole])
         self.parts["pooled"].append(made.pooled[~whole])
-        self.parts["in_mask"].append(made.in_mask[~whole])
+        if made.in_mask is not None:
+            self.parts["in_mask"].append(made.in_mask[~whole])
+        if made.probabilities is not None:
+            self.probabilities.append(made.probabilities[whole])
         for cut, is_tile in batch:
             (self.tiles if is_tile else self.places).append(cut.place)
         if not whole.all():

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from flawsmith.experiment.score.facts import ClassScore, CopyCheck, Estimate, Score, VariantFigures
+from flawsmith.experiment.score.facts import (
+    ClassReconstruction,
+    ClassScore,
+    CopyCheck,
+    Estimate,
+    InceptionFigure,
+    Score,
+    VariantFigures,
+)
 
 MISSING = "-"
 KID_SCALE = 1000
@@ -87,6 +95,60 @@ HEADINGS = (
     "Fréchet (real)", "density (real)", "coverage (real)", "diversity ratio",
     "nearest-real ratio", "copies by features (chance)", "copies by pixels (chance)",
 )  # fmt: skip
+
+
+REBUILT_HEADINGS = (
+    "tiles (parts)", "PSNR near, dB", "before", "SSIM near", "before", "PSNR tile, dB", "before",
+    "SSIM tile", "before",
+)  # fmt: skip
+
+
+def rebuilt_row(item: ClassReconstruction) -> list[str]:
+    """Return the cells of one class after its name; with a dash where nothing was given."""
+    cells = [f"{item.tiles} ({item.parts})"]
+    for area in (item.near, item.whole):
+        cells += [ranged(area.psnr, 1), ranged(area.psnr_before, 1)]
+        cells += [ranged(area.ssim, 3), ranged(area.ssim_before, 3)]
+    return cells
+
+
+def ranged(estimate: Estimate | None, digits: int) -> str:
+    """Return a figure with its interval, or a dash."""
+    if estimate is None:
+        return MISSING
+    text = f"{estimate.value:.{digits}f}"
+    if estimate.interval is None:
+        return text
+    return f"{text} ({estimate.interval.low:.{digits}f} to {estimate.interval.high:.{digits}f})"
+
+
+def rebuilt_sentence(score: Score) -> str:
+    """Return what was rebuilt and from what, or why nothing was."""
+    found = score.reconstruction
+    if found is None:
+        return f"Not rebuilt, so no PSNR and SSIM: {score.no_reconstruction}."
+    text = (
+        f"{found.system} (run {found.run}, checkpoint {found.checkpoint}) rebuilt "
+        f"{found.overall.tiles} held-out tiles of {found.tile} px. It was told {found.shown}."
+    )
+    if found.before:
+        text += f' "Before" is {found.before}: what no painting at all would score.'
+    return text
+
+
+INCEPTION_SENTENCE = (
+    "The Inception score knows no real image: it tells whether a network of photographs sees many "
+    "things clearly. The score of real tiles stands beside it; it rises with their number."
+)
+
+
+def inception(figure: InceptionFigure | None) -> str:
+    """Return an Inception score with the number of tiles behind it."""
+    if figure is None:
+        return MISSING
+    spread = f" ± {figure.spread:.2f}" if figure.splits > 1 else ""
+    splits = f"{figure.splits} splits" if figure.splits > 1 else "1 split"
+    return f"{figure.value:.2f}{spread} (N = {figure.images:,}, {splits})"
 
 
 def verdict(score: Score) -> Verdict:

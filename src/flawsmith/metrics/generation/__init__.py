@@ -19,7 +19,7 @@ from flawsmith.metrics.generation.memorisation import (
     signatures,
 )
 from flawsmith.metrics.generation.neighbours import NeighbourFigures, neighbour_figures
-from flawsmith.metrics.generation.reconstruction import psnr, ssim
+from flawsmith.metrics.generation.reconstruction import psnr, ssim, ssim_map
 
 __all__ = [
     "CopyThreshold",
@@ -41,4 +41,5 @@ __all__ = [
     "psnr",
     "signatures",
     "ssim",
+    "ssim_map",
 ]

@@ -27,11 +27,13 @@ class CropFeatures:
 
     Attributes:
         pooled: N x D.
-        in_mask: N x E.
+        in_mask: N x E; None of a network that gives none.
+        probabilities: N x C of the network's own classes; None without a classifier.
     """
 
     pooled: NDArray[np.float32]
-    in_mask: NDArray[np.float32]
+    in_mask: NDArray[np.float32] | None = None
+    probabilities: NDArray[np.float32] | None = None
 
 
 FeatureNetwork = Callable[[Tensor, Tensor], CropFeatures]

@@ -31,6 +31,17 @@ def ssim(original: ArrayLike, reconstruction: ArrayLike, *, span: float = 1.0) -
     K2 = 0.03, mean over the places where the window is inside the image, and over channels.
 
     Raises:
+        FlawsmithError: as `ssim_map`.
+    """
+    return float(ssim_map(original, reconstruction, span=span).mean())
+
+
+def ssim_map(
+    original: ArrayLike, reconstruction: ArrayLike, *, span: float = 1.0
+) -> NDArray[np.float64]:
+    """Return the similarity at each place with the window inside: (H - 10) x (W - 10), or x C.
+
+    Raises:
         FlawsmithError: if the shapes differ or a side is below 11 pixels.
     """
     x, y = _pair(original, reconstruction)
@@ -46,10 +57,10 @@ def ssim(original: ArrayLike, reconstruction: ArrayLike, *, span: float = 1.0) -
     mean_x, mean_y = mean(x), mean(y)
     variance_x, variance_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
     covariance = mean(x * y) - mean_x * mean_y
-    values = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+    similar = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
         (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
     )
-    return float(values.mean())
+    return np.asarray(similar)
 
 
 def _pair(
