@@ -54,7 +54,8 @@ def figures(score: dict[str, Any]) -> dict[str, Any]:
     for found in score["figures"]:
         values: dict[str, Any] = {k: in_thousandths(found[k]) for k in ("kid", "kid_floor")}
         values |= {key: rounded(found[key]) for key in FIGURES}
-        line[found["name"].rpartition("/")[2]] = values
+        variant = found["name"].rpartition("/")[2]
+        line[found["name"] if variant in line else variant] = values  # a second network: in full
     if memory := score["memorisation"]:
         line["nearest_real_ratio"] = rounded(memory["ratio"])
         line["copies_by_features"] = copies(memory["features"])
