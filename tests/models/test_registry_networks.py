@@ -18,12 +18,18 @@ def image(channels: int) -> torch.Tensor:
     return torch.rand(2, channels, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
+def noise(length: int) -> torch.Tensor:
+    return torch.randn(2, length, generator=torch.Generator().manual_seed(2))
+
+
 # name: (inputs, shape of each output, parameters as published)
 NETWORK_FACTS = {
     "dbs_gan": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 31_700_035),
     "dbs_gan_branch": ((image(1),), [(2, 1, 64, 64)], 7_523_969),
     "dbs_gan_combiner": ((image(1), image(1).flip(3)), [(2, 1, 64, 64)], 16_652_097),
     "dbs_gan_compact36": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 10_033_383),
+    "dcgan_discriminator": ((image(1)[..., :28, :28],), [(2,)], 212_865),
+    "dcgan_generator": ((noise(100),), [(2, 1, 28, 28)], 2_305_472),
     "efficientnet_lite0": ((image(1),), [(2, 19, 64, 64)], 3_373_747),
     "fc_hardnet70": ((image(3),), [(2, 19, 64, 64)], 4_119_257),
     "patch_gan70": ((image(3),), [(2, 1, 6, 6)], 2_764_737),

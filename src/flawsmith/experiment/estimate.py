@@ -35,11 +35,12 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
     """Time one small step and scale it by the number of pixels.
 
     Convolutions cost and keep in proportion to the pixels, so a probe of 64 px tells what 512 px
-    will take without spending minutes on it.
+    will take without spending minutes on it. A system of one size is timed at that size.
     """
     settings = config.training
     system = build()
-    batch = _blank_batch(schema)
+    size = settings.tile_size if getattr(system, "fixed_size", False) else PROBE_SIZE
+    batch = _blank_batch(schema, size)
     saved = 0
 
     def count(tensor: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
     start = time.perf_counter()
     system.step(batch)
     seconds = time.perf_counter() - start
-    pixels = settings.tile_size**2 * settings.batch_size / (PROBE_SIZE**2 * PROBE_BATCH)
+    pixels = settings.tile_size**2 * settings.batch_size / (size**2 * PROBE_BATCH)
     parameters = {name: parameter_count(net) for name, net in system.networks().items()}
     copies = 4 + (settings.ema_halflife_images is not None)  # weight, gradient, two moments
     return Estimate(
@@ -62,10 +63,10 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
     )
 
 
-def _blank_batch(schema: Schema) -> Batch:
-    shape = (PROBE_BATCH, PROBE_SIZE, PROBE_SIZE)
+def _blank_batch(schema: Schema, size: int) -> Batch:
+    shape = (PROBE_BATCH, size, size)
     defects = torch.zeros(shape, dtype=torch.long)
-    defects[:, 16:32, 16:32] = 1
+    defects[:, size // 4 : size // 2, size // 4 : size // 2] = 1
     images = torch.rand(PROBE_BATCH, schema.channels, *shape[1:]) * 2 - 1
     return Batch(
         images=images,

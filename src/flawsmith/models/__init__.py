@@ -7,6 +7,7 @@ from torch import nn
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
+from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
 from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
 from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
@@ -55,6 +56,18 @@ def dbs_gan_compact36(
         branch_channels=36,
         combiner_channels=36,
     )
+
+
+@NETWORKS.register("dcgan_generator")
+def dcgan_generator(*, out_channels: int = 1) -> DcganGenerator:
+    """Return the generator of TensorFlow's tutorial: 28 px, 2.31 M parameters."""
+    return DcganGenerator(out_channels=out_channels, image_size=28)
+
+
+@NETWORKS.register("dcgan_discriminator")
+def dcgan_discriminator(*, in_channels: int = 1) -> DcganDiscriminator:
+    """Return the discriminator of TensorFlow's tutorial: 28 px, 0.21 M parameters."""
+    return DcganDiscriminator(in_channels=in_channels, image_size=28)
 
 
 @NETWORKS.register("patch_gan70")

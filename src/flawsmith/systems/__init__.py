@@ -4,7 +4,14 @@ from importlib import import_module
 
 from flawsmith.systems.base import SYSTEMS
 
-for _name in ("copy_paste", "dbs_gan", "dbs_gan_real", "dbs_gan_exemplar", "perlin_noise"):
+for _name in (
+    "copy_paste",
+    "dbs_gan",
+    "dbs_gan_real",
+    "dbs_gan_exemplar",
+    "dcgan",
+    "perlin_noise",
+):
     import_module(f"flawsmith.systems.{_name}")
 
 __all__ = ["SYSTEMS"]
