@@ -13,6 +13,7 @@ from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.experiment.train_synthesizer import build_system, configure
 from flawsmith.models.dbs_gan import DbsGanGenerator
 from flawsmith.models.efficientnet_lite0 import EfficientNetLite0
+from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.nn.cost import macs, parameter_count
 from flawsmith.systems.dbs_gan_real import STYLE_LENGTH
@@ -108,3 +109,18 @@ def test_page_gives_the_cost_of_efficientnet():
     assert says(decoder, parameter_count(network.decoder) / 1e6)
     assert says(whole, parameter_count(network) / 1e6)
     assert says(gmacs, macs(network, image) / 1e9)
+
+
+def test_page_gives_the_cost_of_fc_hardnet():
+    page = (DOCS / "systems" / "fc_hardnet70.md").read_text().replace("\n", " ")
+    tile, street, grey = re.search(
+        r"([\d.]+) GMAC at 512 x 512 and ([\d.]+) GMAC at 1024 x 2048, colour, 19 classes; "
+        r"([\d.]+) GMAC for a grey tile of 128 x 128",
+        page,
+    ).groups()
+    with torch.device("meta"):
+        network = FcHarDNet(num_classes=19)
+        assert says(tile, macs(network, torch.empty(1, 3, 512, 512)) / 1e9)
+        assert says(street, macs(network, torch.empty(1, 3, 1024, 2048)) / 1e9)
+        network = FcHarDNet(num_classes=7, in_channels=1)
+        assert says(grey, macs(network, torch.empty(1, 1, 128, 128)) / 1e9)
