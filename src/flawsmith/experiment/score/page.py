@@ -23,6 +23,7 @@ from flawsmith.experiment.score.figures import VARIANTS, WHOLE, Sides
 from flawsmith.experiment.score.rebuilding import Example, Floats
 from flawsmith.experiment.score.request import ScoreRequest
 from flawsmith.experiment.score.scoring import Scored
+from flawsmith.experiment.score.table import LIMIT
 from flawsmith.storage import write_text
 
 SHEET = 24
@@ -180,6 +181,10 @@ def _render(
     command = ["flawsmith", "score", result.synthetic, "--data", result.data]
     if result.against != "test":
         command += ["--against", result.against]
+    if result.limit != LIMIT:
+        command += ["--limit", str(result.limit)]
+    if result.seed:
+        command += ["--seed", str(result.seed)]
     if result.inception:
         command += ["--inception", result.inception.file]
     networks = [(result.features, VARIANTS)]

@@ -174,7 +174,8 @@ def _beside(request: ScoreRequest) -> Path | None:
 def _fitting(request: ScoreRequest, run: Path) -> Rebuilder | str:
     config = load_config(run)
     origin = request.origin
-    if origin is not None and (origin.run, origin.system) != (run.name, config.system):
+    name = run.absolute().name
+    if origin is not None and (origin.run, origin.system) != (name, config.system):
         raise FlawsmithError(
             f"{request.synthetic.root} was made by the run {origin.run} ({origin.system}), not by "
             f"{run} ({config.system}); give the run that made it, or leave --run out"
@@ -194,7 +195,7 @@ def _fitting(request: ScoreRequest, run: Path) -> Rebuilder | str:
             f"{run} is now at checkpoint {found[-1].name}, the set was made at "
             f"{origin.checkpoint}; synthesize the set again, or leave --run out"
         )
-    return Rebuilder(load_synthesizer(run), found[-1].name)
+    return Rebuilder(load_synthesizer(run.absolute()), found[-1].name)
 
 
 def _cut(
