@@ -106,12 +106,13 @@ def honesty():
 
 def test_rule_rarely_recommends_what_does_not_help(honesty):
     # At a rate of 5 % more than 6 of 50 has a probability of 1.2 %; two arms test Holm too.
-    rate, difference = honesty.add_rate(honesty.World(luck=0.6, arms=2), 50)
-    assert rate <= 6 / 50
-    assert abs(difference) < 0.05
+    rates = honesty.add_rate(honesty.World(luck=0.6, arms=2), 50)
+    assert rates.add <= 6 / 50
+    assert rates.over_parts_alone > rates.add
+    assert abs(rates.difference) < 0.05
 
 
 def test_rule_recommends_what_helps_much(honesty):
-    rate, difference = honesty.add_rate(honesty.World(gain=2.5, luck=0.1), 10)
-    assert difference > 0.2
-    assert rate >= 0.9
+    rates = honesty.add_rate(honesty.World(gain=2.5, luck=0.1), 10)
+    assert rates.difference > 0.2
+    assert rates.add >= 0.9
