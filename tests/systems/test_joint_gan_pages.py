@@ -25,7 +25,10 @@ def inputs(system, network: str) -> list[torch.Tensor]:
     size = system.config.training.tile_size
     image = torch.empty(1, system.joint_channels, size, size)
     noise = torch.empty(1, system.config.network.latent_size)
-    return [image if network == "discriminator" else noise]
+    given = [noise if network == "generator" else image]
+    if system.config.system == "bagan_gp" and network != "encoder":
+        given.append(torch.zeros(1, dtype=torch.long))
+    return given
 
 
 def rows(name: str) -> dict[str, list[str]]:

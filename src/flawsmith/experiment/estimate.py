@@ -35,10 +35,13 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
     """Time one small step and scale it by the number of pixels.
 
     Convolutions cost and keep in proportion to the pixels, so a probe of 64 px tells what 512 px
-    will take without spending minutes on it. A system of one size is timed at that size.
+    will take without spending minutes on it. A system of one size is timed at that size,
+    one of several phases in the last.
     """
     settings = config.training
     system = build()
+    if enter_last_phase := getattr(system, "enter_last_phase", None):
+        enter_last_phase()
     size = settings.tile_size if getattr(system, "fixed_size", False) else PROBE_SIZE
     batch = _blank_batch(schema, size)
     saved = 0

@@ -6,6 +6,12 @@ from typing import Literal
 from torch import nn
 
 from flawsmith.errors import FlawsmithError
+from flawsmith.models.bagan_gp import (
+    BaganDecoder,
+    BaganDiscriminator,
+    BaganEncoder,
+    BaganGenerator,
+)
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
 from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
 from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
@@ -16,6 +22,24 @@ from flawsmith.models.segmentation_models import SegmentationModel
 from flawsmith.registry import Registry
 
 NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
+
+
+@NETWORKS.register("bagan_gp_encoder")
+def bagan_gp_encoder(*, in_channels: int = 3) -> BaganEncoder:
+    """Return the encoder of Huang and Jafari 2021: 64 px, 1.45 M parameters."""
+    return BaganEncoder(in_channels=in_channels)
+
+
+@NETWORKS.register("bagan_gp_generator")
+def bagan_gp_generator(*, out_channels: int = 3, num_classes: int = 4) -> BaganGenerator:
+    """Return the generator of Huang and Jafari 2021: 64 px, 1.45 M parameters."""
+    return BaganGenerator(num_classes=num_classes, decoder=BaganDecoder(out_channels=out_channels))
+
+
+@NETWORKS.register("bagan_gp_discriminator")
+def bagan_gp_discriminator(*, in_channels: int = 3, num_classes: int = 4) -> BaganDiscriminator:
+    """Return the discriminator of Huang and Jafari 2021: 64 px, 5.12 M parameters."""
+    return BaganDiscriminator(num_classes=num_classes, in_channels=in_channels)
 
 
 @NETWORKS.register("dbs_gan_branch")

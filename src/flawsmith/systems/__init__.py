@@ -5,6 +5,7 @@ from importlib import import_module
 from flawsmith.systems.base import SYSTEMS
 
 for _name in (
+    "bagan_gp",
     "copy_paste",
     "dbs_gan",
     "dbs_gan_real",
