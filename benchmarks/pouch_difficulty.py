@@ -33,7 +33,9 @@ MEASURES = {
 BODY = 0
 
 
-def brightness(image: NDArray[np.uint8], mask: NDArray[np.bool_], body: Floats) -> list[float]:
+def brightness(
+    image: NDArray[np.uint8], mask: NDArray[np.bool_], body: NDArray[np.uint8]
+) -> list[float]:
     """Return mean, deviation and mean minus surroundings of the pixels in a mask."""
     near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     near &= ~mask & (body == BODY)
