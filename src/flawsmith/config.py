@@ -79,7 +79,16 @@ def load_toml(path: Path) -> dict[str, Any]:
 
 def to_toml(model: BaseModel) -> str:
     """Return ``model`` as TOML; keys without a value are left out."""
-    return tomli_w.dumps(model.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(_with_values(model.model_dump(mode="json", exclude_none=True)))
+
+
+def _with_values(table: dict[str, Any]) -> dict[str, Any]:
+    """Leave out None in tables of free keys too, which ``exclude_none`` does not look into."""
+    return {
+        key: _with_values(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def preset_names(system: str) -> list[str]:
