@@ -27,6 +27,8 @@ NETWORK_FACTS = {
     "bagan_gp_discriminator": ((image(3), torch.tensor([0, 3])), [(2,)], 5_122_625),
     "bagan_gp_encoder": ((image(3),), [(2, 128)], 1_445_568),
     "bagan_gp_generator": ((noise(128), torch.tensor([0, 3])), [(2, 3, 64, 64)], 1_450_435),
+    "cyclegan_resnet6": ((image(3),), [(2, 3, 64, 64)], 7_837_699),
+    "cyclegan_resnet9": ((image(3),), [(2, 3, 64, 64)], 11_378_179),
     "dbs_gan": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 31_700_035),
     "dbs_gan_branch": ((image(1),), [(2, 1, 64, 64)], 7_523_969),
     "dbs_gan_combiner": ((image(1), image(1).flip(3)), [(2, 1, 64, 64)], 16_652_097),

@@ -12,6 +12,7 @@ from flawsmith.models.bagan_gp import (
     BaganEncoder,
     BaganGenerator,
 )
+from flawsmith.models.cyclegan import CycleGanGenerator
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
 from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
 from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
@@ -40,6 +41,18 @@ def bagan_gp_generator(*, out_channels: int = 3, num_classes: int = 4) -> BaganG
 def bagan_gp_discriminator(*, in_channels: int = 3, num_classes: int = 4) -> BaganDiscriminator:
     """Return the discriminator of Huang and Jafari 2021: 64 px, 5.12 M parameters."""
     return BaganDiscriminator(num_classes=num_classes, in_channels=in_channels)
+
+
+@NETWORKS.register("cyclegan_resnet9")
+def cyclegan_resnet9(*, image_channels: int = 3) -> CycleGanGenerator:
+    """Return CycleGAN's generator for 256 px and more: 11.38 M parameters (Zhu et al. 2017)."""
+    return CycleGanGenerator(image_channels=image_channels, base_channels=64, num_blocks=9)
+
+
+@NETWORKS.register("cyclegan_resnet6")
+def cyclegan_resnet6(*, image_channels: int = 3) -> CycleGanGenerator:
+    """Return CycleGAN's generator for 128 px: 7.84 M parameters (Zhu et al. 2017)."""
+    return CycleGanGenerator(image_channels=image_channels, base_channels=64, num_blocks=6)
 
 
 @NETWORKS.register("dbs_gan_branch")
