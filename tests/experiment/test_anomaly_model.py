@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
@@ -92,12 +93,28 @@ def test_all_defects_are_one_and_ignored_pixels_stay(pouch_folder):
 
 
 def test_features_are_the_maps_at_strides_8_and_16():
-    features = encoder_features(efficientnet_lite0.EfficientNetLite0().eval())
-    shapes = [m.shape for m in features(np.zeros((2, 64, 96, 1), np.float32))]
-    assert shapes == [(2, 8, 12, 40), (2, 4, 6, 112)]
+    encoder = efficientnet_lite0.EfficientNetLite0().eval()
+    tiles = np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32)
+    found = encoder_features(encoder)(tiles)
+    assert [m.shape for m in found] == [(2, 8, 12, 40), (2, 4, 6, 112)]
+    with torch.inference_mode():
+        expected = encoder(torch.from_numpy(tiles.transpose(0, 3, 1, 2).copy()))[2:4]
+    for maps, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(maps, wanted.permute(0, 2, 3, 1).numpy())
 
 
 def test_without_good_validation_parts_it_says_so(pouch_folder, tmp_path):
     config = configure(pouch_folder, "data.validation_share=0")
     with pytest.raises(FlawsmithError, match="validation_share"):
         train_model(config, tmp_path / "run", Hooks(), resume=False)
+
+
+def test_too_few_good_validation_parts_are_reported(pouch_folder, tmp_path):
+    pytest.importorskip(efficientnet_lite0.PACKAGE)
+    lines = []
+    train_model(configure(pouch_folder), tmp_path / "a", Hooks(report=lines.append), resume=False)
+    assert len(lines) == 1
+    assert "2 good validation parts: too few to promise 5% overkill, which takes 19" in lines[0]
+    enough = configure(pouch_folder, "network.overkill=0.4")
+    train_model(enough, tmp_path / "b", Hooks(report=lines.append), resume=False)
+    assert len(lines) == 1

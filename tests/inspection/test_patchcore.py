@@ -6,7 +6,17 @@ from scipy.ndimage import uniform_filter
 from sklearn.neighbors import NearestNeighbors
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.inspection.patchcore import PatchCore, Reservoir, k_center, patch_features
+from flawsmith.inspection.patchcore import (
+    BANDS,
+    PRIOR,
+    BorderStatistics,
+    PatchCore,
+    Reservoir,
+    border_cells,
+    k_center,
+    parts_needed,
+    patch_features,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -101,30 +111,81 @@ def test_heat_map_shows_where_the_stranger_is():
 
 def test_scores_are_a_half_at_the_scale():
     core = PatchCore(np.zeros((1, 1)), np.zeros(1), np.ones(1), 3, 1.0, scale=2.0)
-    good, anomalous = core.scores(np.array([[0.0, 2.0, 4.0]], np.float32))
-    np.testing.assert_allclose(anomalous, [[0.0, 0.5, 0.75]], atol=1e-6)
+    good, anomalous = core.scores(np.array([[-1.0, 0.0, 2.0, 4.0]], np.float32))
+    np.testing.assert_allclose(anomalous, [[0.0, 0.0, 0.5, 0.75]], atol=1e-6)
     np.testing.assert_allclose(good + anomalous, 1.0)
+
+
+def test_cells_are_bands_from_both_borders():
+    cells = border_cells(100, 70)
+    assert cells.shape == (100, 70)
+    assert {cells[y, x] for y in (0, 7, 92, 99) for x in (0, 69)} == {0}
+    assert cells[8, 0] == BANDS
+    assert cells[0, 8] == 1
+    assert cells[50, 35] == BANDS**2 - 1
+    assert np.array_equal(cells, cells[::-1, ::-1])
+    assert border_cells(9, 9).max() == 0  # no pixel is farther from a border than a band
+
+
+def test_border_statistics_are_those_of_each_cell_drawn_to_all():
+    heats = [RNG.normal(1.0, 0.2, shape).astype(np.float32) for shape in ((90, 120), (64, 40))]
+    found = sum((BorderStatistics.of(heat) for heat in heats), BorderStatistics())
+    together = np.concatenate([heat.ravel() for heat in heats])
+    cells = np.concatenate([border_cells(*heat.shape).ravel() for heat in heats])
+    mean, deviation = found.expected()
+    for cell in (0, 7, BANDS**2 - 1):
+        inside = together[cells == cell]
+        assert found.highest[cell] == inside.max()
+        weights = np.where(cells == cell, 1.0, 0.0) + PRIOR / len(together)
+        expected = np.average(together, weights=weights)
+        variance = np.average((together - expected) ** 2, weights=weights)
+        np.testing.assert_allclose(mean[cell], expected, rtol=1e-4)
+        np.testing.assert_allclose(deviation[cell], np.sqrt(variance), rtol=1e-3)
+
+
+def test_bright_borders_of_good_parts_do_not_hide_a_defect_inside():
+    def heat():
+        values = RNG.normal(1.0, 0.1, (96, 96))
+        values[border_cells(96, 96) == 0] += 2.0
+        return values.astype(np.float32)
+
+    core = fit([maps()]).calibrated([BorderStatistics.of(heat()) for _ in range(19)], 0.05)
+    defective = heat()
+    defective[40:48, 40:48] += 1.0  # far below the corners' distances
+    scores = core.scores(defective)[1]
+    assert scores[40:48, 40:48].max() > 0.5
+    assert scores[:8, :8].max() < 0.5
 
 
 def test_calibration_keeps_its_promise_for_the_next_good_part():
     core = fit([maps()])
     fails = []
-    for _ in range(2000):
-        parts = RNG.exponential(size=20)
-        scale = core.calibrated(parts[:-1].tolist(), 0.2).scale
-        fails.append(parts[-1] >= scale)
-    assert 0.15 < np.mean(fails) < 0.23  # k = 16 of 19: 4 in 20
-    few = core.calibrated([1.0, 3.0, 2.0], 0.05)
-    assert few.scale == pytest.approx(3.0, rel=1e-3)
-    assert few.scores(np.array([[3.0]], np.float32))[1, 0, 0] < 0.5
+    for _ in range(500):
+        heats = RNG.exponential(size=(20, 1, 9)).astype(np.float32)
+        parts = [BorderStatistics.of(heat) for heat in heats[:-1]]
+        fails.append(core.calibrated(parts, 0.2).scores(heats[-1])[1].max() >= 0.5)
+    assert 0.14 < np.mean(fails) < 0.26  # k = 16 of 19: 4 in 20
+
+
+def test_few_good_parts_pass_by_their_highest():
+    core = fit([maps()])
+    assert (parts_needed(0.05), parts_needed(0.2), parts_needed(0.3)) == (19, 4, 3)
+    heats = RNG.normal(1.0, 0.1, (3, 40, 40)).astype(np.float32)
+    for count in (1, 3):
+        few = core.calibrated([BorderStatistics.of(heat) for heat in heats[:count]], 0.05)
+        assert all(few.scores(heat)[1].max() < 0.5 for heat in heats[:count])
+        assert few.scores(heats[0] + 2)[1].max() > 0.5
 
 
 def test_bank_survives_the_disk(tmp_path):
-    core = fit([maps()]).calibrated([1.5], 0.05)
+    part = BorderStatistics.of(RNG.random((40, 40)).astype(np.float32))
+    core = fit([maps()]).calibrated([part], 0.05)
     core.save(tmp_path / "bank.npz")
     query = maps()
     loaded = PatchCore.load(tmp_path / "bank.npz")
-    assert np.array_equal(loaded.distances(query), core.distances(query))
+    heat = core.distances(query)[0]
+    assert np.array_equal(loaded.distances(query)[0], heat)
+    assert np.array_equal(loaded.scores(heat), core.scores(heat))
     assert (loaded.scale, loaded.window, loaded.smoothing) == (core.scale, 3, 1.0)
 
 

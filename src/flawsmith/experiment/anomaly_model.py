@@ -20,12 +20,24 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import ImageArray, LabelArray, to_unit
 from flawsmith.data.schema import IGNORE, Schema, make_defects
 from flawsmith.errors import FlawsmithError
-from flawsmith.inspection.patchcore import Features, Floats, PatchCore, with_margin
+from flawsmith.inspection.patchcore import (
+    BorderStatistics,
+    Features,
+    Floats,
+    PatchCore,
+    parts_needed,
+    with_margin,
+)
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.inspection.tiling import tile_grid
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.testing import Predict, SavePrediction
-from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_pretrained, to_rgb
+from flawsmith.models.efficientnet_lite0 import (
+    FEATURE_STAGES,
+    EfficientNetLite0,
+    load_pretrained,
+    to_rgb,
+)
 from flawsmith.storage import write_bytes
 from flawsmith.systems.segmentation import InspectionModelConfig
 from flawsmith.training import checkpoint as ckpt
@@ -35,7 +47,7 @@ PATCHCORE = "patchcore"
 BANK_FILE = "patchcore.npz"
 ENCODER_FILE = "encoder.safetensors"
 ANOMALY = "anomaly"
-LEVELS = slice(2, 4)
+STAGES = FEATURE_STAGES[2:4]
 """Strides 8 and 16, as in the paper: finer maps know no shapes, coarser ones ImageNet's classes."""
 THRESHOLDS = Thresholds(pixel=[0.5], region=0.5)
 """The scale of the bank puts the operating point at 0.5."""
@@ -115,7 +127,12 @@ def encoder_features(encoder: EfficientNetLite0) -> Features:
     @torch.inference_mode()
     def features(tiles: ImageArray) -> list[Floats]:
         x = torch.from_numpy(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)))
-        return [m.permute(0, 2, 3, 1).numpy() for m in encoder(to_rgb(x))[LEVELS]]
+        x, maps = encoder.stem(to_rgb(x)), []
+        for index, stage in enumerate(encoder.stages[: STAGES[-1] + 1]):
+            x = stage(x)
+            if index in STAGES:
+                maps.append(x.permute(0, 2, 3, 1).numpy())
+        return maps
 
     return features
 
@@ -151,14 +168,21 @@ def fit_anomaly_model(
         seed=config.training.seed,
     )
     model = AnomalyModel(core, encoder, dataset.schema, config.training.tile_size, config.overlap)
-    highest: dict[str, float] = {}
+    parts: dict[str, BorderStatistics] = {}
     with hooks.bar("threshold", len(calibration)) as advance:
         for record in calibration:
-            heat = float(model.heat_map(dataset.image(record)).max())
-            highest[record.part] = max(highest.get(record.part, 0.0), heat)
+            found = BorderStatistics.of(model.heat_map(dataset.image(record)))
+            parts[record.part] = parts.get(record.part, BorderStatistics()) + found
             advance(1)
     ckpt.save_tensors(run / ENCODER_FILE, ckpt.network_tensors({"encoder": encoder}))
-    core.calibrated(list(highest.values()), settings.overkill).save(run / BANK_FILE)
+    core.calibrated(list(parts.values()), settings.overkill).save(run / BANK_FILE)
+    needed = parts_needed(settings.overkill)
+    if len(parts) < needed:
+        hooks.report(
+            f"the threshold is the highest of {len(parts)} good validation parts: too few to "
+            f"promise {settings.overkill:.0%} overkill, which takes {needed}; expect about "
+            f"{1 / (len(parts) + 1):.0%}, add good parts or raise data.validation_share"
+        )
 
 
 def _good_tiles(

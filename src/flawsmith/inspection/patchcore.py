@@ -3,15 +3,16 @@
 Needs no defect to learn from. Differences from the paper (arXiv 2106.08265): channels are
 standardised, since the maps of a linear bottleneck differ in scale; the memory bank has a fixed
 size instead of a share of the data, so that memory and time are bounded; the score is the highest
-smoothed distance, without re-weighting by the neighbourhood in the bank. Features come from a
-function, hence whatever computes them need not be installed here.
+smoothed distance, without re-weighting by the neighbourhood in the bank, and is measured against
+what good images have at the same distance from the border (benchmarks/anomaly.py). Features come
+from a function, hence whatever computes them need not be installed here.
 """
 
 import io
 import math
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, cast
 
@@ -33,6 +34,17 @@ PROJECTED = 64
 BLOCK_ROWS = 4096
 MARGIN = 32
 """Pixels mirrored around an image: a network's zero padding at its border is no anomaly."""
+BAND = 8
+"""Pixels: the border changes what to expect in bands of this width, `MARGIN` deep."""
+BANDS = MARGIN // BAND + 1
+PRIOR = 1000
+"""Pixels of the whole image that count in each cell, for when few images fill the corners."""
+ARRAYS = ("bank", "mean", "deviation", "expected")
+
+
+def parts_needed(overkill: float) -> int:
+    """Return how many good parts a threshold needs before it can promise a share of overkill."""
+    return math.ceil(1 / overkill - 1e-9) - 1
 
 
 def with_margin(image: ImageArray) -> ImageArray:
@@ -114,6 +126,52 @@ class Reservoir:
         self._keys, self.rows = keys, rows
 
 
+def border_cells(height: int, width: int) -> NDArray[np.intp]:
+    """Return the cell of each pixel, H x W in [0, BANDS**2): its bands from both borders."""
+    rows, columns = (
+        np.minimum(np.minimum(np.arange(n), np.arange(n)[::-1]) // BAND, BANDS - 1)
+        for n in (height, width)
+    )
+    return cast(NDArray[np.intp], rows[:, None] * BANDS + columns)
+
+
+@dataclass(frozen=True)
+class BorderStatistics:
+    """What distances good images have near their borders and corners, and inside; they add up.
+
+    Surfaces end there, each in its own way, and mirrored pixels begin: without this nearly every
+    highest distance of a good image is at its border.
+
+    Attributes:
+        sums: 3 x BANDS**2: pixels, sum and sum of squares of their distances.
+        highest: BANDS**2: the highest distance.
+    """
+
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, BANDS**2)))
+    highest: NDArray[np.float64] = field(default_factory=lambda: np.full(BANDS**2, -np.inf))
+
+    @classmethod
+    def of(cls, heat: Floats) -> Self:
+        """Return those of one H x W heat map."""
+        cells, values = border_cells(*heat.shape).ravel(), heat.ravel().astype(np.float64)
+        powers = (None, values, values**2)
+        sums = np.stack([np.bincount(cells, power, BANDS**2) for power in powers], dtype=np.float64)
+        highest = np.full(BANDS**2, -np.inf)
+        np.maximum.at(highest, cells, values)
+        return cls(sums, highest)
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.sums + other.sums, np.maximum(self.highest, other.highest))
+
+    def expected(self) -> Floats:
+        """Return 2 x BANDS**2: mean and deviation, drawn a little to those of all pixels."""
+        overall = self.sums.sum(axis=1, keepdims=True)
+        pixels, total, squares = self.sums + PRIOR * overall / overall[0]
+        variance = squares / pixels - (total / pixels) ** 2
+        deviation = np.sqrt(np.maximum(variance, 1e-12))
+        return np.stack([total / pixels, deviation]).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class PatchCore:
     """A memory bank of good patches.
@@ -124,7 +182,8 @@ class PatchCore:
         deviation: C, of the channels.
         window: neighbours that a patch is averaged over.
         smoothing: standard deviation in pixels of the blur over the distances.
-        scale: the smoothed distance that scores 0.5.
+        expected: 2 x BANDS**2: mean and deviation of smoothed distances of good images by cell.
+        scale: the excess that scores 0.5.
     """
 
     bank: Floats
@@ -132,6 +191,7 @@ class PatchCore:
     deviation: Floats
     window: int
     smoothing: float
+    expected: Floats = field(default_factory=lambda: np.array([[0], [1]]).repeat(BANDS**2, 1))
     scale: float = 1.0
 
     @classmethod
@@ -190,27 +250,38 @@ class PatchCore:
         distance = distance[MARGIN:-MARGIN, MARGIN:-MARGIN]
         return cast(Floats, cv2.GaussianBlur(distance, (0, 0), self.smoothing))
 
+    def excess(self, heat: Floats) -> Floats:
+        """Return H x W standard deviations above what good images have there, at least 0."""
+        mean, deviation = self.expected[:, border_cells(*heat.shape)]
+        return cast(Floats, np.maximum((heat - mean) / deviation, 0, dtype=np.float32))
+
     def scores(self, heat: Floats) -> Floats:
-        """Return 2 x H x W scores in [0, 1], good and anomalous: 1 - 2^(-distance / scale)."""
-        anomalous = 1 - np.exp2(-heat / np.float32(self.scale))
+        """Return 2 x H x W scores in [0, 1], good and anomalous: 1 - 2^(-excess / scale)."""
+        anomalous = 1 - np.exp2(-self.excess(heat) / np.float32(self.scale))
         return np.stack([1 - anomalous, anomalous]).astype(np.float32)
 
-    def calibrated(self, good_parts: Sequence[float], overkill: float) -> Self:
+    def calibrated(self, good_parts: Sequence[BorderStatistics], overkill: float) -> Self:
         """Return the same with the scale that fails at most a share ``overkill`` of good parts.
 
-        The k-th smallest of n highest distances, k = ceil((n + 1) (1 - overkill)): the next good
-        part exceeds it with at most this probability (split conformal prediction). With too few
-        parts for the promise it is the highest.
+        The k-th smallest of the parts' n highest excesses, k = ceil((n + 1) (1 - overkill)): the
+        next good part exceeds it with at most this probability (split conformal prediction). With
+        fewer than `parts_needed` it is the highest. What to expect of a part comes from the other
+        parts, nearly as it will for the next one (from one more).
 
         Args:
-            good_parts: highest distance of each good part that was not learned from.
+            good_parts: of the heat maps of each good part that was not learned from.
             overkill: share in (0, 1).
         """
-        ordered = sorted(good_parts)
-        place = math.ceil((len(ordered) + 1) * (1 - overkill))
-        scale = ordered[min(place, len(ordered)) - 1]
-        # A little more, so that this very part passes whatever float32 rounds to.
-        return replace(self, scale=max(scale * 1.0001, 1e-6))
+        every = sum(good_parts, BorderStatistics())
+        excesses = []
+        for part in good_parts:
+            others = every.sums - part.sums if len(good_parts) > 1 else every.sums
+            mean, deviation = BorderStatistics(others).expected()
+            excesses.append(float(((part.highest - mean) / deviation).max()))
+        place = math.ceil((len(excesses) + 1) * (1 - overkill))
+        scale = sorted(excesses)[min(place, len(excesses)) - 1]
+        # A little more, so that the one part of a single one passes whatever float32 rounds to.
+        return replace(self, expected=every.expected(), scale=max(scale * 1.0001, 1e-6))
 
     def save(self, path: Path) -> None:
         """Write everything as one NumPy archive."""
@@ -227,7 +298,7 @@ class PatchCore:
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in ("bank", "mean", "deviation")}
+                arrays = {name: archive[name] for name in ARRAYS}
                 window = int(archive["window"])
                 smoothing, scale = float(archive["smoothing"]), float(archive["scale"])
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
