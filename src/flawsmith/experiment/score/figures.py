@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawsmith.data.schema import Defect
 from flawsmith.experiment.score.facts import (
@@ -17,15 +18,15 @@ from flawsmith.experiment.score.facts import (
 from flawsmith.experiment.score.table import CropTable
 from flawsmith.metrics.evaluation import Interval
 from flawsmith.metrics.generation import (
+    Copies,
     CopyThreshold,
     FloatArray,
     KernelSums,
-    best_correlation,
-    copy_threshold,
+    Looks,
     excess_probability,
+    find_copies,
     frechet_distance,
     mean_pairwise_distance,
-    nearest_distance,
     neighbour_figures,
 )
 from flawsmith.metrics.generation.features import Variant
@@ -52,6 +53,10 @@ class Sides:
     def of_class(self, class_id: int) -> "Sides":
         """Return what belongs to one class."""
         return Sides(*(t.of_class(class_id) for t in self._tables()))
+
+    def copies(self) -> Copies:
+        """Return how near the made ones are to those of the training; none may be empty."""
+        return find_copies(*(Looks(t.features["in_mask"], t.signatures) for t in self._tables()))
 
     def _tables(self) -> tuple[CropTable, CropTable, CropTable]:
         return self.synthetic, self.training, self.held_out
@@ -230,46 +235,38 @@ def _halves(sides: Sides, variant: Variant, seed: int) -> Estimate | None:
 
 
 def _memorisation(sides: Sides, parents: dict[str, list[str]]) -> Memorisation:
-    made, known, unseen = (
-        t.features["in_mask"] for t in (sides.synthetic, sides.training, sides.held_out)
-    )
-    distances, nearest = nearest_distance(made, known)
-    limit = copy_threshold(nearest_distance(unseen, known)[0])
-    flags = limit.flags(distances)
-    own = sides.training.signatures
-    correlation, _ = best_correlation(sides.synthetic.signatures, own)
-    alike = copy_threshold(-best_correlation(sides.held_out.signatures, own)[0])
-    pixel_flags = alike.flags(-correlation)
-    usual = limit.median or 1.0
+    copies = sides.copies()
+    flags, pixel_flags = copies.near_in_features, copies.near_in_pixels
     parts = len(set(sides.held_out.parts("in_mask")))
     closest = []
-    for index in np.argsort(distances, kind="stable")[:CLOSEST].tolist():
+    for index in np.argsort(copies.distances, kind="stable")[:CLOSEST].tolist():
         made_place = sides.synthetic.places[index]
-        real_place = sides.training.places[nearest[index]]
+        real_place = sides.training.places[copies.nearest[index]]
         closest.append(
             ClosestPair(
                 synthetic=made_place.file_name,
                 synthetic_centre=made_place.centre,
                 real=real_place.file_name,
                 real_centre=real_place.centre,
-                ratio=float(distances[index] / usual),
-                correlation=float(correlation[index]),
+                ratio=float(copies.ratios[index]),
+                correlation=float(copies.correlation[index]),
                 flagged=bool(flags[index]),
                 pixels_flagged=bool(pixel_flags[index]),
                 descends=real_place.file_name in parents.get(made_place.file_name, []),
             )
         )
     return Memorisation(
-        ratio=float(np.median(distances) / usual),
-        features=_check(int(flags.sum()), len(flags), limit, limit.value, parts),
-        pixels=_check(int(pixel_flags.sum()), len(flags), alike, -alike.value, parts),
+        ratio=float(np.median(copies.ratios)),
+        features=_check(flags, copies.limit, copies.limit.value, parts),
+        pixels=_check(pixel_flags, copies.pixel_limit, -copies.pixel_limit.value, parts),
         closest=closest,
     )
 
 
 def _check(
-    flagged: int, total: int, limit: CopyThreshold, threshold: float, parts: int
+    flags: NDArray[np.bool_], limit: CopyThreshold, threshold: float, parts: int
 ) -> CopyCheck:
+    flagged, total = int(flags.sum()), len(flags)
     share = rate(flagged, total)
     assert share is not None  # a class without a synthetic defect is not checked
     chance = excess_probability(flagged, total, limit.expected_share, parts)

@@ -65,6 +65,7 @@ def gather(
     tile: int,
     seed: int = 0,
     limit: int = LIMIT,
+    whole: bool = True,
     advance: Advance | None = None,
 ) -> CropTable:
     """Return the features of at most ``limit`` defects of each class, read image by image.
@@ -76,6 +77,7 @@ def gather(
         tile: side of the synthetic tiles.
         seed: draws the order, and so which defects are taken where there are more.
         limit: defects of a class.
+        whole: also a whole tile of each image.
         advance: told of images that were read.
 
     Raises:
@@ -88,13 +90,13 @@ def gather(
         names = [name for name in record.labels if name not in record.weak_labels]
         ids = [dataset.schema.defect(name).id for name in names]
         if any(counts[i] < limit for i in ids):
-            cuts, whole = cut_defects(dataset, record, tile)
+            cuts, tile_cut = cut_defects(dataset, record, tile)
             kept = []
             for cut in cuts:
                 counts[cut.place.class_id] += 1
                 if counts[cut.place.class_id] <= limit:
                     kept.append(cut)
-            rows.add(kept, whole)
+            rows.add(kept, tile_cut if whole else None)
         done += 1
         if advance:
             advance(1, note=f"{done / (time.perf_counter() - started):.1f} images/s")

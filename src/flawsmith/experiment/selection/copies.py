@@ -7,7 +7,6 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.experiment.score.figures import Sides
 from flawsmith.experiment.score.table import gather
 from flawsmith.experiment.selection.facts import CopyFigures
-from flawsmith.metrics.generation import best_correlation, copy_threshold, nearest_distance
 from flawsmith.metrics.generation.features import FEATURE_NETWORKS
 from flawsmith.training.loop import Advance
 
@@ -34,7 +33,9 @@ def copy_figures(
     network = FEATURE_NETWORKS.get(features)()
     sides = Sides(
         *(
-            gather(source, records, network, tile=tile, limit=sys.maxsize, advance=advance)
+            gather(
+                source, records, network, tile=tile, limit=sys.maxsize, whole=False, advance=advance
+            )
             for source, records in ((synthetic, made), (dataset, training), (dataset, held_out))
         )
     )
@@ -48,23 +49,17 @@ def copy_figures(
 
 
 def _of_class(name: str, sides: Sides) -> list[tuple[str, CopyFigures]]:
-    known = sides.training.features["in_mask"]
-    distances, nearest = nearest_distance(sides.synthetic.features["in_mask"], known)
-    limit = copy_threshold(nearest_distance(sides.held_out.features["in_mask"], known)[0])
-    own = sides.training.signatures
-    correlation, _ = best_correlation(sides.synthetic.signatures, own)
-    alike = copy_threshold(-best_correlation(sides.held_out.signatures, own)[0])
-    copied = limit.flags(distances) & alike.flags(-correlation)
-    usual = limit.median or 1.0
+    copies = sides.copies()
+    copied = copies.near_in_features & copies.near_in_pixels
     return [
         (
             place.file_name,
             CopyFigures(
                 name=name,
-                nearest=sides.training.places[nearest[i]].file_name,
-                ratio=float(distances[i] / usual),
-                ratio_limit=limit.value / usual,
-                correlation=float(correlation[i]),
+                nearest=sides.training.places[copies.nearest[i]].file_name,
+                ratio=float(copies.ratios[i]),
+                ratio_limit=copies.limit.value / copies.usual,
+                correlation=float(copies.correlation[i]),
                 copied=bool(copied[i]),
             ),
         )

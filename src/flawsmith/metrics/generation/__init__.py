@@ -11,10 +11,13 @@ from flawsmith.metrics.generation.kernel import (
     polynomial_kernel,
 )
 from flawsmith.metrics.generation.memorisation import (
+    Copies,
     CopyThreshold,
+    Looks,
     best_correlation,
     copy_threshold,
     excess_probability,
+    find_copies,
     nearest_distance,
     signatures,
 )
@@ -22,13 +25,16 @@ from flawsmith.metrics.generation.neighbours import NeighbourFigures, neighbour_
 from flawsmith.metrics.generation.reconstruction import psnr, ssim, ssim_map
 
 __all__ = [
+    "Copies",
     "CopyThreshold",
     "FloatArray",
     "KernelSums",
+    "Looks",
     "NeighbourFigures",
     "best_correlation",
     "copy_threshold",
     "excess_probability",
+    "find_copies",
     "frechet_distance",
     "frechet_from_moments",
     "inception_score",

@@ -61,6 +61,70 @@ def copy_threshold(held_out: ArrayLike, share: float = 0.05) -> CopyThreshold:
     )
 
 
+@dataclass(frozen=True)
+class Looks:
+    """How N defects look: N x D features inside the mask, and N x 32 x 32 `signatures`."""
+
+    features: NDArray[np.float32]
+    signatures: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Copies:
+    """How near synthetic defects are to training ones, in features and in pixels.
+
+    Attributes:
+        distances: in features, to the nearest training defect.
+        nearest: which one that is.
+        limit: of the distances, from held-out defects.
+        correlation: highest with any training defect.
+        pixel_limit: of its negative.
+    """
+
+    distances: FloatArray
+    nearest: NDArray[np.intp]
+    limit: CopyThreshold
+    correlation: FloatArray
+    pixel_limit: CopyThreshold
+
+    @property
+    def ratios(self) -> FloatArray:
+        """Return the distances as multiples of the usual one of held-out defects."""
+        return self.distances / self.usual
+
+    @property
+    def usual(self) -> float:
+        """The usual distance of a held-out defect; 1 if that is 0."""
+        return self.limit.median or 1.0
+
+    @property
+    def near_in_features(self) -> NDArray[np.bool_]:
+        """Which are nearer than nearly all held-out defects."""
+        return self.limit.flags(self.distances)
+
+    @property
+    def near_in_pixels(self) -> NDArray[np.bool_]:
+        """The same by correlation."""
+        return self.pixel_limit.flags(-self.correlation)
+
+
+def find_copies(made: Looks, known: Looks, unseen: Looks) -> Copies:
+    """Compare synthetic defects with those of the training, by the measure of held-out ones.
+
+    Raises:
+        FlawsmithError: if one of the three has no defect.
+    """
+    distances, nearest = nearest_distance(made.features, known.features)
+    correlation, _ = best_correlation(made.signatures, known.signatures)
+    return Copies(
+        distances=distances,
+        nearest=nearest,
+        limit=copy_threshold(nearest_distance(unseen.features, known.features)[0]),
+        correlation=correlation,
+        pixel_limit=copy_threshold(-best_correlation(unseen.signatures, known.signatures)[0]),
+    )
+
+
 def excess_probability(flagged: int, total: int, expected_share: float, parts: int) -> float:
     """Return how likely so many flags, or more, are for samples that are no copies.
 
