@@ -14,8 +14,12 @@ def labels(highest: int) -> torch.Tensor:
     return torch.arange(2 * SIZE * SIZE).reshape(2, SIZE, SIZE) // 37 % (highest + 1)
 
 
-def image(channels: int) -> torch.Tensor:
-    return torch.rand(2, channels, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+def image(channels: int, size: int = SIZE) -> torch.Tensor:
+    return torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def wide_image() -> torch.Tensor:
+    return torch.nn.functional.interpolate(image(3), scale_factor=2, mode="bilinear")
 
 
 def noise(length: int) -> torch.Tensor:
@@ -29,6 +33,8 @@ NETWORK_FACTS = {
     "bagan_gp_generator": ((noise(128), torch.tensor([0, 3])), [(2, 3, 64, 64)], 1_450_435),
     "cyclegan_resnet6": ((image(3),), [(2, 3, 64, 64)], 7_837_699),
     "cyclegan_resnet9": ((image(3),), [(2, 3, 64, 64)], 11_378_179),
+    "crack_gan_discriminator": ((wide_image(),), [(2,)], 6_959_552),
+    "crack_gan_generator": ((noise(128),), [(2, 3, 128, 128)], 4_986_659),
     "dbs_gan": ((labels(6), labels(1)), [(2, 1, 64, 64)] * 3, 31_700_035),
     "dbs_gan_branch": ((image(1),), [(2, 1, 64, 64)], 7_523_969),
     "dbs_gan_combiner": ((image(1), image(1).flip(3)), [(2, 1, 64, 64)], 16_652_097),
@@ -38,7 +44,11 @@ NETWORK_FACTS = {
     "efficientnet_lite0": ((image(1),), [(2, 19, 64, 64)], 3_373_747),
     "fc_hardnet70": ((image(3),), [(2, 19, 64, 64)], 4_119_257),
     "patch_gan70": ((image(3),), [(2, 1, 6, 6)], 2_764_737),
+    "stargan_discriminator": ((image(3, 128),), [(2, 1, 2, 2), (2, 5)], 44_762_048),
+    "stargan_generator": ((image(3), image(5)), [(2, 3, 64, 64)], 8_430_528),
     "smp": ((image(3),), [(2, 19, 64, 64)], 14_330_819),
+    "stylegan2": ((noise(512)[:1], None, torch.zeros(1, 174_736)), [(1, 3, 256, 256)], 23_191_522),
+    "stylegan2_discriminator": ((image(3)[:1].repeat(1, 1, 4, 4),), [(1,)], 24_001_089),
 }
 
 

@@ -14,7 +14,6 @@ from flawsmith.systems.bagan_gp import (
     FAKE_CLASS,
     MIXTURE,
     NOISE,
-    UPDATE,
     WRONG_CLASS,
     BaganConfig,
     BaganGp,
@@ -24,6 +23,7 @@ from flawsmith.systems.bagan_gp import (
     wrong_classes,
 )
 from flawsmith.systems.base import Batch, seeded_noise
+from flawsmith.systems.joint_gan import UPDATE
 from flawsmith.training.config import TrainingConfig
 
 SEEDS = torch.arange(400)

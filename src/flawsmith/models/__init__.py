@@ -12,6 +12,7 @@ from flawsmith.models.bagan_gp import (
     BaganEncoder,
     BaganGenerator,
 )
+from flawsmith.models.crack_gan import CrackGanDiscriminator, CrackGanGenerator
 from flawsmith.models.cyclegan import CycleGanGenerator
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
 from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
@@ -53,6 +54,20 @@ def cyclegan_resnet9(*, image_channels: int = 3) -> CycleGanGenerator:
 def cyclegan_resnet6(*, image_channels: int = 3) -> CycleGanGenerator:
     """Return CycleGAN's generator for 128 px: 7.84 M parameters (Zhu et al. 2017)."""
     return CycleGanGenerator(image_channels=image_channels, base_channels=64, num_blocks=6)
+
+
+@NETWORKS.register("crack_gan_generator")
+def crack_gan_generator(*, out_channels: int = 3, image_size: int = 128) -> CrackGanGenerator:
+    """Return the generator of our reconstruction (Xu and Liu 2022): 4.99 M parameters."""
+    return CrackGanGenerator(out_channels=out_channels, image_size=image_size)
+
+
+@NETWORKS.register("crack_gan_discriminator")
+def crack_gan_discriminator(
+    *, in_channels: int = 3, image_size: int = 128
+) -> CrackGanDiscriminator:
+    """Return the discriminator of our reconstruction (Xu and Liu 2022): 6.96 M parameters."""
+    return CrackGanDiscriminator(in_channels=in_channels, image_size=image_size)
 
 
 @NETWORKS.register("dbs_gan_branch")

@@ -7,6 +7,7 @@ from flawsmith.systems.base import SYSTEMS
 for _name in (
     "bagan_gp",
     "copy_paste",
+    "crack_gan",
     "cyclegan",
     "dbs_gan",
     "dbs_gan_real",

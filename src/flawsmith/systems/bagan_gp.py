@@ -25,14 +25,11 @@ from flawsmith.nn.counter import ImageCounter
 from flawsmith.nn.fixed_size import size_of_base
 from flawsmith.nn.keras import ADAM_EPSILON
 from flawsmith.systems.base import SYSTEMS, Batch, seeded_noise
-from flawsmith.systems.joint_gan import BatchNormConfig, JointGan
+from flawsmith.systems.joint_gan import BatchNormConfig, JointGan, update_repeatedly
 from flawsmith.training.engine import Losses
 
 NOISE, FAKE_CLASS, WRONG_CLASS, MIXTURE = range(4)
 """Added to a seed, so that what is drawn of it for different ends is independent."""
-
-UPDATE = 1_000_003
-"""Between the seeds of two updates on the same batch."""
 
 
 class BaganNetwork(StrictModel):
@@ -192,14 +189,13 @@ class BaganGp(JointGan):
             return self.engine.update(
                 self._optimizers["autoencoder"], batch, self.autoencoder_losses
             )
-        updates = self.config.loss.discriminator_updates
-        for number in range(updates):
-            shift = UPDATE * (number + 1)
-            d = self.engine.update(
-                self._optimizers["discriminator"],
-                batch,
-                lambda piece, shift=shift: self.discriminator_losses(piece, piece.seeds + shift),  # type: ignore[misc]
-            )
+        d = update_repeatedly(
+            self.engine,
+            self._optimizers["discriminator"],
+            batch,
+            self.discriminator_losses,
+            times=self.config.loss.discriminator_updates,
+        )
         g = self.engine.update(self._optimizers["generator"], batch, self.generator_losses)
         return {**d, **g}
 
