@@ -1,11 +1,13 @@
 """What the systems have in common that make image and masks together from noise."""
 
+import math
 import shutil
 
 import pytest
 import torch
 
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.estimate import estimate
 from flawsmith.experiment.train_synthesizer import build_system, configure, train_synthesizer
 from flawsmith.experiment.training_data import tile_source, training_datasets
 from flawsmith.systems import SYSTEMS
@@ -13,6 +15,7 @@ from flawsmith.systems.base import SampleRequest, stack_tiles
 from flawsmith.systems.joint_gan import JointGan
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.loop import Hooks
+from flawsmith.training.precision import Precision
 
 NAMES = [name for name, system in SYSTEMS if issubclass(system, JointGan)]
 BATCH = 4
@@ -80,6 +83,32 @@ def test_a_size_that_is_no_power_of_two_trains(name, pouch_folder):
 def test_one_image_a_step_is_refused(name, pouch_folder):
     with pytest.raises(FlawsmithError, match="batch norm needs two"):
         configure(name, "tiny", pouch_folder, fold=0, overrides=["training.batch_size=1"])
+
+
+def test_it_trains_in_bfloat16_and_channels_last(name, pouch_folder):
+    system, source = fresh(name, pouch_folder)
+    system.engine.precision = Precision("bf16", channels_last=True)
+    for network in system.networks().values():
+        network.to(memory_format=torch.channels_last)
+    for step in range(2):
+        batch = batch_of(source, BATCH * step).to(torch.device("cpu"), torch.channels_last)
+        values = system.step(batch)
+        assert all(math.isfinite(value) for value in values.values()), values
+
+
+def test_costs_are_those_of_its_own_size_and_last_phase(name, pouch_folder, monkeypatch):
+    system, _ = fresh(name, pouch_folder)
+    seen, step = [], system.step
+
+    def noted(batch):
+        values = step(batch)
+        seen.append((batch.images.shape[-1], "d/total" in values))
+        return values
+
+    monkeypatch.setattr(system, "step", noted)
+    costs = estimate(lambda: system, system.config, system.schema)
+    assert seen == [(32, True)] * 2
+    assert costs.seconds > 0
 
 
 @pytest.mark.parametrize("kept", [4, 8, 12])
