@@ -42,6 +42,8 @@ NETWORK_FACTS = {
     "patch_gan70": ((image(3),), [(2, 1, 6, 6)], 2_764_737),
     "stargan_discriminator": ((image(3, 128),), [(2, 1, 2, 2), (2, 5)], 44_762_048),
     "stargan_generator": ((image(3), image(5)), [(2, 3, 64, 64)], 8_430_528),
+    "stargan_discriminator": ((image(3, 128),), [(2, 1, 2, 2), (2, 5)], 44_762_048),
+    "stargan_generator": ((image(3), image(5)), [(2, 3, 64, 64)], 8_430_528),
     "smp": ((image(3),), [(2, 19, 64, 64)], 14_330_819),
     "stylegan2": ((noise(512)[:1], None, torch.zeros(1, 174_736)), [(1, 3, 256, 256)], 23_191_522),
     "stylegan2_discriminator": ((image(3)[:1].repeat(1, 1, 4, 4),), [(1,)], 24_001_089),

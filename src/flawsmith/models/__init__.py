@@ -21,6 +21,7 @@ from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.models.patch_gan import PatchGan
 from flawsmith.models.segmentation_models import SegmentationModel
+from flawsmith.models.stargan import StarGanDiscriminator, StarGanGenerator
 from flawsmith.registry import Registry
 
 NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
@@ -126,6 +127,31 @@ def dcgan_discriminator(*, in_channels: int = 1) -> DcganDiscriminator:
 def patch_gan70(*, in_channels: int = 3) -> PatchGan:
     """Return the 70 x 70 PatchGAN of pix2pix and CycleGAN (Isola et al. 2017, section 6.1)."""
     return PatchGan(in_channels=in_channels, base_channels=64, num_layers=3, norm="instance")
+
+
+@NETWORKS.register("stargan_generator")
+def stargan_generator(*, image_channels: int = 3, num_domains: int = 5) -> StarGanGenerator:
+    """Return StarGAN's generator: 8.43 M parameters (Choi et al. 2018, table 4)."""
+    return StarGanGenerator(
+        image_channels=image_channels,
+        condition_channels=num_domains,
+        base_channels=64,
+        num_blocks=6,
+    )
+
+
+@NETWORKS.register("stargan_discriminator")
+def stargan_discriminator(
+    *, image_channels: int = 3, num_domains: int = 5, image_size: int = 128
+) -> StarGanDiscriminator:
+    """Return StarGAN's discriminator: 44.76 M parameters (Choi et al. 2018, table 5)."""
+    return StarGanDiscriminator(
+        image_channels=image_channels,
+        num_domains=num_domains,
+        image_size=image_size,
+        base_channels=64,
+        num_layers=6,
+    )
 
 
 @NETWORKS.register("fc_hardnet70")

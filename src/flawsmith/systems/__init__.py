@@ -14,6 +14,7 @@ for _name in (
     "dbs_gan_exemplar",
     "dcgan",
     "perlin_noise",
+    "stargan",
 ):
     import_module(f"flawsmith.systems.{_name}")
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawsmith.data.images import BoolArray
-from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SampleRequest, Samples
 from flawsmith.systems.style import main_class
+from flawsmith.systems.translation import surface_of
 
 BLUR = 5
 """Side in pixels of the Gaussian window: single pixels of changed grain are no defect."""
@@ -80,12 +80,7 @@ def sample_difference(
     Raises:
         FlawsmithError: if the request has no real surfaces.
     """
-    surface = request.background_images
-    if surface is None:
-        raise FlawsmithError(
-            "this system turns real good surfaces into defective ones; the request has none: give "
-            "a good image to start from"
-        )
+    surface = surface_of(request)
     classes = main_class(request.defects).to(surface.device)
     made = translate(surface, classes.clamp(min=1), seeds).float().clamp(-1.0, 1.0)
     images = torch.where((classes > 0)[:, None, None, None], made, surface)

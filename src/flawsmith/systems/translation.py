@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.systems.base import Batch, System
+from flawsmith.systems.base import Batch, SampleRequest, System
 from flawsmith.training.config import RunConfig
 
 NORMAL = 0
@@ -30,6 +30,9 @@ TILES_PER_CLASS = 32
 
 NOISE_SCALES = (4, 16)
 """Pixels over which noise beside a surface varies: it decides where and how, not on texture."""
+
+NEXT_DRAW = 1_000_003
+"""Between the seeds of two updates that draw anew for the same tiles."""
 
 _TURNS, _TARGETS = 11, 12
 """Added to a tile's seed, so that two draws of one tile are independent."""
@@ -141,6 +144,29 @@ class TranslationSystem(System):
         share = uniform(seeds + _TARGETS)
         index = (share * len(domains)).long().clamp(max=len(domains) - 1)
         return torch.tensor(domains, device=seeds.device)[index]
+
+
+def surface_of(request: SampleRequest) -> Tensor:
+    """Return the real surfaces of a request.
+
+    Raises:
+        FlawsmithError: if it has none.
+    """
+    if request.background_images is None:
+        raise FlawsmithError(
+            "this system turns real good surfaces into defective ones; the request has none: give "
+            "a good image to start from"
+        )
+    return request.background_images
+
+
+def require_halvings(tile_size: int, layers: int) -> None:
+    """Raise a ValueError unless a discriminator can halve the tiles so often."""
+    if tile_size % (1 << layers):
+        raise ValueError(
+            f"training.tile_size {tile_size} cannot be halved {layers} times; choose a multiple "
+            f"of {1 << layers}, or fewer network.discriminator_layers"
+        )
 
 
 def linear_decay(progress: float, start: float) -> float:
