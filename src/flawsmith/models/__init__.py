@@ -22,6 +22,7 @@ from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.models.patch_gan import PatchGan
 from flawsmith.models.segmentation_models import SegmentationModel
 from flawsmith.models.stargan import StarGanDiscriminator, StarGanGenerator
+from flawsmith.models.stylegan2 import StyleGan2Discriminator, StyleGan2Generator
 from flawsmith.registry import Registry
 
 NETWORKS: Registry[Callable[..., nn.Module]] = Registry("network")
@@ -214,4 +215,31 @@ def smp(
         weights=weights if load else None,
         in_channels=in_channels,
         num_classes=num_classes,
+    )
+
+
+@NETWORKS.register("stylegan2")
+def stylegan2(
+    *, image_size: int = 256, image_channels: int = 3, num_classes: int = 0
+) -> StyleGan2Generator:
+    """Return the generator of the configuration ``auto`` (Karras et al. 2020b)."""
+    return StyleGan2Generator(
+        image_size=image_size,
+        image_channels=image_channels,
+        num_classes=num_classes,
+        mapping_layers=2,
+        base_channels=16384 if image_size < 512 else 32768,
+    )
+
+
+@NETWORKS.register("stylegan2_discriminator")
+def stylegan2_discriminator(
+    *, image_size: int = 256, image_channels: int = 3, num_classes: int = 0
+) -> StyleGan2Discriminator:
+    """Return the discriminator of the configuration ``auto`` (Karras et al. 2020b)."""
+    return StyleGan2Discriminator(
+        image_size=image_size,
+        image_channels=image_channels,
+        num_classes=num_classes,
+        base_channels=16384 if image_size < 512 else 32768,
     )

@@ -15,6 +15,7 @@ for _name in (
     "dcgan",
     "perlin_noise",
     "stargan",
+    "stylegan2",
 ):
     import_module(f"flawsmith.systems.{_name}")
 
