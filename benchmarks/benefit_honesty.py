@@ -207,6 +207,7 @@ def whole_test(folder: Path, repetition: int, images: int) -> str:
         given.append((kind, str(folder / f"{kind}-{fold}")))
     settings = BenefitSettings(
         systems=[], given=given, preset="tiny", amounts=[0.5], schedules=["mixed"],
+        models=["fc_hardnet70"],
         overrides=[f"training.total_images={images}", "training.validate_every_images=100000"],
     )  # fmt: skip
     test = BenefitTest(data, folder / "benefit", settings)

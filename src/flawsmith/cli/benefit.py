@@ -28,7 +28,7 @@ Given = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help="Inspection network, the first decides (fc_hardnet70)."),
+    typer.Option("--model", help="Inspection network, the first decides (efficientnet_lite0)."),
 ]
 Amounts = Annotated[
     list[float] | None,

@@ -7,7 +7,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
 from flawsmith.experiment.benefit.plan import Mix, Step, make_arms, make_steps, require_folds
 
-FIXED = {"amounts": [0.25], "schedules": ["mixed"], "preset": "tiny"}
+FIXED = {"amounts": [0.25], "schedules": ["mixed"], "preset": "tiny", "models": ["fc_hardnet70"]}
 
 
 def settings(**values):

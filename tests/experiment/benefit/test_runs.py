@@ -15,6 +15,7 @@ from flawsmith.training.loop import Hooks
 
 SETTINGS = BenefitSettings(
     preset="tiny",
+    models=["fc_hardnet70"],
     amounts=[0.25, 1.0],
     schedules=["mixed", "first"],
     per_class=2,

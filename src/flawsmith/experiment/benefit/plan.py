@@ -70,7 +70,7 @@ class BenefitSettings(StrictModel):
 
     systems: list[str] = list(ALWAYS)
     given: list[tuple[str, str]] = []
-    models: list[str] = Field(default=["fc_hardnet70"], min_length=1)
+    models: list[str] = Field(default=["efficientnet_lite0"], min_length=1)
     preset: str = "small"
     seeds: int = Field(default=1, ge=1)
     draws: int = Field(default=1, ge=1)
