@@ -1,0 +1,159 @@
+"""Which part of the painter helps? Variants by successive halving, on inner validation parts.
+
+Every variant is trained for a few steps, the better half goes on to twice as many. A variant is
+judged by the kernel distance inside the mask against validation parts (`flawsmith score --against
+validation`, mean over the classes) and by the share of its images in which a model of real images
+with a frozen encoder recognises the defect (`flawsmith select`). The test fold is never read.
+Finished runs are found again in benchmarks/ledger/screen_magnetic_tile.jsonl.
+
+    python benchmarks/screen_generators.py FOLDER_OF_MAGNETIC_TILE OUT
+    python benchmarks/screen_generators.py FOLDER OUT --table
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from flawsmith.data.formats import import_folder
+from flawsmith.data.schema import SCHEMA_FILE
+from flawsmith.experiment.ledger import append_line, read_lines
+from flawsmith.experiment.source import code_hash
+from flawsmith.systems import SYSTEMS
+
+LEDGER = Path(__file__).parent / "ledger" / "screen_magnetic_tile.jsonl"
+FOLD, BATCH, PER_CLASS = 0, 4, 140
+RUNGS = (300, 600, 1200)
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dbs_gan_real": ("dbs_gan_real", ()),
+    "without the discriminator": ("dbs_gan_real", ("loss.weight_adv=0", "loss.weight_features=0")),
+    "without its features": ("dbs_gan_real", ("loss.weight_features=0",)),
+    "without band contrast": ("dbs_gan_real", ("loss.weight_contrast=0",)),
+    "without the means of windows": ("dbs_gan_real", ("loss.weight_rec=0",)),
+    "without noise": ("dbs_gan_real", ("network.noise_channels=0",)),
+    "narrow, 16 channels": ("dbs_gan_real", ("network.painter_channels=16",)),
+    "dbs_gan_exemplar": ("dbs_gan_exemplar", ()),
+    "copy_paste": ("copy_paste", ()),
+}
+"""What is trained; the classes are filled to `PER_CLASS` with the real ones. copy_paste stands
+beside them and is made once."""
+MODEL = ("--network", "efficientnet_lite0", "--set", "network.encoder=frozen")
+MODEL_SETTINGS = ("training.tile_size=128", "overlap=32", "training.total_images=3840")
+
+
+def flawsmith(*words: object) -> None:
+    """Run a command of the package."""
+    subprocess.run([sys.executable, "-m", "flawsmith", *map(str, words)], check=True)
+
+
+def recogniser(data: Path, out: Path) -> Path:
+    """Return the model of real images that recognises defects; train it if it is not there."""
+    run = out / "recogniser"
+    if not (run / "thresholds.toml").is_file():
+        settings = [text for setting in MODEL_SETTINGS for text in ("--set", setting)]
+        flawsmith("model", "train", "--data", data, "--fold", FOLD, "--out", run, *MODEL, *settings)
+    return run
+
+
+def judge(variant: str, steps: int, data: Path, out: Path) -> dict[str, Any]:
+    """Train a variant, make images, score and select them; return its ledger line."""
+    system, settings = VARIANTS[variant]
+    folder = out / f"{variant.replace(' ', '_').replace(',', '')}-{steps}"
+    run, made = folder / "run", folder / "synthetic"
+    begin = time.perf_counter()
+    if not made.is_dir():
+        words = [text for setting in settings for text in ("--set", setting)]
+        words += ["--set", f"training.total_images={steps * BATCH}"] if steps else []
+        flawsmith("train", system, "--data", data, "--fold", FOLD, "--out", run, *words)
+    seconds = time.perf_counter() - begin
+    share = ("--balance", "--per-class", PER_CLASS)
+    if not made.is_dir():
+        flawsmith("synthesize", run, "--data", data, *share, "--out", made)
+    flawsmith("score", made, "--data", data, "--against", "validation")
+    chosen = folder / "selected"
+    if not chosen.is_dir():
+        model = recogniser(data, out)
+        flawsmith("select", made, "--data", data, "--model", model, "--out", chosen, "--no-copies")
+    return _line(variant, steps, seconds, made, chosen)
+
+
+def _line(variant: str, steps: int, seconds: float, made: Path, chosen: Path) -> dict[str, Any]:
+    score = json.loads((made / "score" / "score.json").read_text(encoding="utf-8"))
+    selection = json.loads((chosen / "selection.json").read_text(encoding="utf-8"))
+    figures = {f["name"]: f for f in score["overall"]["figures"]}
+    inside = figures["efficientnet_lite0/in_mask"]
+    return {
+        "kind": "screen",
+        "variant": variant,
+        "steps": steps,
+        "code": code_hash((), SYSTEMS.get(VARIANTS[variant][0])),
+        "data": score["data_fingerprint"],
+        "seconds": round(seconds),
+        "kid_in_mask": inside["kid"],
+        "kid_floor": inside["kid_floor"],
+        "diversity_ratio": inside["diversity_ratio"],
+        "note": score["overall"]["note"],
+        "accepted": selection["accepted"],
+        "accepted_classes": {c["name"]: c["accepted"] for c in selection["classes"]},
+    }
+
+
+def screen(data: Path, out: Path) -> None:
+    """Judge all variants, halve them by distance, go on with twice the steps."""
+    waiting = list(VARIANTS)
+    for steps in RUNGS:
+        lines = [found(variant, steps, data, out) for variant in waiting]
+        trained = [line for line in lines if line["steps"]]
+        trained.sort(key=lambda line: line["kid_in_mask"]["value"])
+        waiting = [line["variant"] for line in trained[: (len(trained) + 1) // 2]]
+
+
+def found(variant: str, steps: int, data: Path, out: Path) -> dict[str, Any]:
+    """Return the line of a run from the ledger, or make it."""
+    steps = 0 if variant == "copy_paste" else steps
+    code = code_hash((), SYSTEMS.get(VARIANTS[variant][0]))
+    for line in read_lines(LEDGER):
+        if (line["variant"], line["steps"], line["code"]) == (variant, steps, code):
+            return line
+    line = judge(variant, steps, data, out)
+    append_line(LEDGER, line)
+    return line
+
+
+def table() -> None:
+    """Print what the ledger holds."""
+    print("| variant | steps | KID in the mask x 1000 | diversity | accepted | seconds |")
+    print("|---|---|---|---|---|---|")
+    for line in sorted(read_lines(LEDGER), key=lambda x: (x["steps"], x["kid_in_mask"]["value"])):
+        kid, accepted = line["kid_in_mask"], line["accepted"]
+        interval = kid["interval"]
+        limits = f" ({1000 * interval['low']:.0f} to {1000 * interval['high']:.0f})" * bool(
+            interval
+        )
+        print(
+            f"| {line['variant']} | {line['steps'] or '-'} | {1000 * kid['value']:.0f}{limits} | "
+            f"{line['diversity_ratio']:.2f} | {accepted['count']} of {accepted['total']} | "
+            f"{line['seconds']} |"
+        )
+
+
+def main() -> None:
+    """Screen, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--table", action="store_true", help="print what is there; train nothing")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        data = arguments.out / "data"
+        if not (data / SCHEMA_FILE).is_file():
+            import_folder(arguments.source, data, format="magnetic_tile")
+        screen(data, arguments.out)
+    table()
+
+
+if __name__ == "__main__":
+    main()
