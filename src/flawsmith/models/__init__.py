@@ -16,6 +16,7 @@ from flawsmith.models.crack_gan import CrackGanDiscriminator, CrackGanGenerator
 from flawsmith.models.cyclegan import CycleGanGenerator
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
 from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
+from flawsmith.models.defect_gan import DefectGanGenerator
 from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
 from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
@@ -128,6 +129,20 @@ def dcgan_discriminator(*, in_channels: int = 1) -> DcganDiscriminator:
 def patch_gan70(*, in_channels: int = 3) -> PatchGan:
     """Return the 70 x 70 PatchGAN of pix2pix and CycleGAN (Isola et al. 2017, section 6.1)."""
     return PatchGan(in_channels=in_channels, base_channels=64, num_layers=3, norm="instance")
+
+
+@NETWORKS.register("defect_gan_generator")
+def defect_gan_generator(
+    *, image_channels: int = 3, control_channels: int = 6
+) -> DefectGanGenerator:
+    """Return Defect-GAN's generator: 12.61 M parameters (Zhang et al. 2021, as re-implemented)."""
+    return DefectGanGenerator(
+        image_channels=image_channels,
+        control_channels=control_channels,
+        base_channels=64,
+        num_blocks=6,
+        control_width=128,
+    )
 
 
 @NETWORKS.register("stargan_generator")

@@ -13,6 +13,7 @@ for _name in (
     "dbs_gan_real",
     "dbs_gan_exemplar",
     "dcgan",
+    "defect_gan",
     "perlin_noise",
     "stargan",
     "stylegan2",

@@ -1,0 +1,284 @@
+"""Defect-GAN (Zhang et al. 2021): a defect is a layer over a surface that stays.
+
+One generator defaces and restores: a control map says where which defect shall be, and everywhere
+else, or all over, that the surface shall be normal. It answers with a foreground and a map of where
+that lies over the image. What went there and back must be what it was, by the same map. The
+control map is the mask of the image.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from flawsmith.config import StrictModel
+from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.losses.adversarial import GanObjective
+from flawsmith.losses.gradient_penalty import gradient_penalty
+from flawsmith.losses.reconstruction import defect_mask
+from flawsmith.models.defect_gan import NOISE_CHANNELS, DefectGanGenerator
+from flawsmith.models.stargan import StarGanDiscriminator
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, seeded_noise
+from flawsmith.systems.translation import (
+    NEXT_DRAW,
+    NORMAL,
+    TranslationConfig,
+    TranslationSystem,
+    require_halvings,
+    surface_of,
+)
+from flawsmith.training.engine import Losses
+
+_MAPS = 13
+"""Added to a tile's seed to draw the label map that it shall get."""
+
+
+class DefectGanNetwork(StrictModel):
+    """Widths of the networks.
+
+    Attributes:
+        blocks: residual blocks of the generator; the second half sees the control map.
+        control_width: channels between the control map and what it does to the maps.
+        discriminator_layers: halvings; the tile size must be a multiple of 2^these.
+    """
+
+    generator_channels: int = Field(default=64, ge=1)
+    blocks: int = Field(default=6, ge=1)
+    control_width: int = Field(default=128, ge=1)
+    discriminator_channels: int = Field(default=64, ge=1)
+    discriminator_layers: int = Field(default=6, ge=1)
+
+
+class DefectGanLoss(StrictModel):
+    """Weights of the loss terms, and how often the discriminator is updated for each generator.
+
+    Attributes:
+        weight_class_real: of naming real images, in the discriminator's loss.
+        weight_class_fake: of being named right, in the generator's loss.
+        weight_map_cycle: of the map of the way back being that of the way there.
+        weight_map_size: of the maps being small.
+        ramp: share of the run over which ``weight_map_size`` grows from 0: an empty map is the
+            least of four terms at once, and a generator that begins there stays.
+        critic_steps: updates of the discriminator a step, each with new label maps for the tiles.
+    """
+
+    weight_gp: float = Field(default=10.0, ge=0)
+    weight_class_real: float = Field(default=2.0, ge=0)
+    weight_class_fake: float = Field(default=5.0, ge=0)
+    weight_rec: float = Field(default=10.0, ge=0)
+    weight_map_cycle: float = Field(default=1.0, ge=0)
+    weight_map_size: float = Field(default=3.0, ge=0)
+    ramp: float = Field(default=0.0, ge=0, le=1)
+    critic_steps: int = Field(default=5, ge=1)
+
+
+class DefectGanConfig(TranslationConfig):
+    """Configuration of a Defect-GAN run."""
+
+    network: DefectGanNetwork = DefectGanNetwork()
+    loss: DefectGanLoss = DefectGanLoss()
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        require_halvings(self.training.tile_size, self.network.discriminator_layers)
+        return self
+
+
+@SYSTEMS.register("defect_gan")
+class DefectGan(TranslationSystem):
+    """One generator, one discriminator; masks of its images are their own input.
+
+    Attributes:
+        fixed_size: the discriminator fits ``training.tile_size`` alone.
+        maps: M x H x W, label maps of real tiles that normal tiles are defaced by.
+    """
+
+    config_class = DefectGanConfig
+    size_multiple = 4
+    fixed_size: ClassVar[bool] = True
+
+    def __init__(self, config: DefectGanConfig, schema: Schema) -> None:
+        super().__init__(config, schema)
+        self.config = config
+        network, size = config.network, config.training.tile_size
+        self.control_planes = schema.num_defects + 1
+        self.generator = DefectGanGenerator(
+            image_channels=schema.channels,
+            control_channels=self.control_planes,
+            base_channels=network.generator_channels,
+            num_blocks=network.blocks,
+            control_width=network.control_width,
+        )
+        self.discriminator = StarGanDiscriminator(
+            image_channels=schema.channels,
+            num_domains=self.control_planes,
+            image_size=size,
+            base_channels=network.discriminator_channels,
+            num_layers=network.discriminator_layers,
+        )
+        self.maps = _squares(schema.num_defects, size)
+        self.objective = GanObjective("wgan")
+        self.optimize(generators=self.generator, discriminators=self.discriminator)
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return generator, discriminator and how far the run is."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "clock": self.clock,
+        }
+
+    def averaged(self) -> list[str]:
+        """Return what samples."""
+        return ["generator"]
+
+    def prepare(self, tiles: Callable[[int], Batch]) -> None:
+        """Look at classes and good crops.
+
+        Raises:
+            FlawsmithError: if no tile has a mask.
+        """
+        super().prepare(tiles)
+        if not len(self.maps):
+            raise FlawsmithError(
+                "defect_gan paints where a mask says, but no training tile has one: label masks, "
+                "or take a system without them, such as stargan"
+            )
+
+    def look_at(self, batch: Batch) -> None:
+        """Keep the label maps too, to deface normal tiles by."""
+        super().look_at(batch)
+        defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
+        self.maps = defects[(defects > 0).flatten(1).any(dim=1)].to(torch.uint8)
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Update the discriminator a few times, each with other maps; then the generator."""
+        batch = self.begin(batch)
+        generators, discriminators = self.optimizers().values()
+        d: dict[str, float] = {}
+        for turn in range(self.config.loss.critic_steps):
+            drawn = replace(batch, seeds=batch.seeds + turn * NEXT_DRAW)
+            d = self.engine.update(discriminators, drawn, self.discriminator_losses)
+        return {**self.engine.update(generators, batch, self.generator_losses), **d}
+
+    def discriminator_losses(self, batch: Batch) -> Losses:
+        """L_D = -E D(x) + E D(fake) + 10 GP + w_r BCE(D_cls(x), what x shows)."""
+        weights, real = self.config.loss, batch.images
+        with torch.no_grad():
+            fake, _, _ = self.paint(real, self.wanted(batch), batch.seeds)
+        source, classes = self.discriminator(real)
+        adv = self.objective.discriminator(source, self.discriminator(fake)[0])
+        named = naming_loss(classes, self.shown(batch.defects, batch.labels))
+        penalty = gradient_penalty(
+            lambda image: self.discriminator(image)[0], real, fake, batch.seeds
+        )
+        total = adv + weights.weight_class_real * named + weights.weight_gp * penalty
+        return {"d/adv": adv, "d/class": named, "d/gp": penalty, "d/total": total}
+
+    def generator_losses(self, batch: Batch) -> Losses:
+        """L_G: normal tiles are defaced and restored, those with a defect restored and defaced.
+
+        L_G = -E D(fake) + w_f BCE(D_cls(fake), wanted) + w_rec |x - back|
+              + w_cyc |m_there - m_back| + w_size (|m_there| + |m_back|)
+        """
+        weights, wanted = self.config.loss, self.wanted(batch)
+        fake, _, there = self.paint(batch.images, wanted, batch.seeds)
+        again, _, back = self.paint(fake, batch.defects, batch.seeds + 1)
+        source, classes = self.discriminator(fake)
+        adv = self.objective.generator(source)
+        named = naming_loss(classes, self.shown(wanted))
+        rec = (again - batch.images).abs().mean()
+        cycle = (there - back).abs().mean()
+        size = there.mean() + back.mean()
+        total = (
+            adv
+            + weights.weight_class_fake * named
+            + weights.weight_rec * rec
+            + weights.weight_map_cycle * cycle
+            + self.map_size_weight() * size
+        )
+        return {"g/adv": adv, "g/class": named, "g/rec": rec, "g/map_cycle": cycle,
+                "g/map_size": size, "g/total": total}  # fmt: skip
+
+    def map_size_weight(self) -> float:
+        """Return the weight of small maps, which grows from 0 over ``loss.ramp`` of the run."""
+        loss = self.config.loss
+        grown = 1.0 if loss.ramp == 0.0 else min(self.progress / loss.ramp, 1.0)
+        return loss.weight_map_size * grown
+
+    def wanted(self, batch: Batch) -> Tensor:
+        """Return the label maps that the tiles shall get, N x H x W.
+
+        A normal tile gets that of a real defect, drawn and mirrored by its seed; one with a defect
+        gets none at all.
+        """
+        maps = torch.stack([self._drawn_map(int(seed)) for seed in batch.seeds])
+        normal = (batch.labels == NORMAL)[:, None, None]
+        return torch.where(normal, maps.to(batch.defects), NORMAL)
+
+    def _drawn_map(self, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed + _MAPS)
+        index, mirrored = torch.randint(1 << 30, (2,), generator=generator).tolist()
+        axes = [axis for axis in (0, 1) if mirrored >> axis & 1]
+        return self.maps[index % len(self.maps)].flip(axes)
+
+    def control(self, defects: Tensor) -> Tensor:
+        """Return N x (K + 1) x H x W: plane 0 where it shall be normal, k where defect k shall be.
+
+        Where the label is not known no plane is set.
+        """
+        ids = torch.arange(self.control_planes, device=defects.device)[:, None, None]
+        return (defects.unsqueeze(1) == ids).float()
+
+    def shown(self, defects: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return N x (K + 1) of 0 and 1: which defects label maps show, or that they are normal.
+
+        Args:
+            defects: N x H x W.
+            labels: N, what the images show in any case.
+        """
+        present = self.control(defects)[:, 1:].flatten(2).amax(dim=2)
+        if labels is not None:
+            present = torch.maximum(present, F.one_hot(labels, self.control_planes)[:, 1:].float())
+        normal = 1.0 - present.amax(dim=1, keepdim=True)
+        return torch.cat([normal, present], dim=1)
+
+    def paint(
+        self, images: Tensor, defects: Tensor, seeds: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return images, foregrounds and spatial maps for the label maps, float32."""
+        noise = seeded_noise(seeds, (NOISE_CHANNELS, *defects.shape[1:]))
+        image, foreground, spatial = self.generator(images, self.control(defects), noise)
+        return image, foreground, spatial
+
+    def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
+        """Return one image a label map, with its layer and where that lies."""
+        surface = surface_of(request)
+        image, foreground, spatial = self.paint(surface, request.defects, seeds)
+        asked = defect_mask(request.defects).flatten(1).any(dim=1)[:, None, None, None]
+        return Samples(
+            images=torch.where(asked, image, surface).clamp(-1.0, 1.0),
+            defects=request.defects,
+            backgrounds=request.backgrounds,
+            mask_source="conditioning",
+            seeds=seeds,
+            layers={"surface": surface, "foreground": foreground, "map": spatial * 2 - 1},
+        )
+
+
+def naming_loss(logits: Tensor, shown: Tensor) -> Tensor:
+    """Return the binary cross-entropy summed over the planes, mean over images (as StarGAN's)."""
+    return F.binary_cross_entropy_with_logits(logits.float(), shown, reduction="sum") / len(shown)
+
+
+def _squares(num_defects: int, size: int) -> Tensor:
+    """Return a square of each defect: what is painted until real maps have been looked at."""
+    maps = torch.zeros(num_defects, size, size, dtype=torch.uint8)
+    near, far = size // 3, size - size // 3
+    maps[:, near:far, near:far] = torch.arange(1, num_defects + 1)[:, None, None].to(torch.uint8)
+    return maps
