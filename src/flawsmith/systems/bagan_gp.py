@@ -56,6 +56,7 @@ class BaganAutoencoder(StrictModel):
     """
 
     share: float = Field(default=0.25, ge=0, lt=1)
+    learning_rate: float = Field(default=2e-4, gt=0)
 
 
 class BaganLoss(StrictModel):
@@ -76,7 +77,7 @@ class BaganLoss(StrictModel):
 
 
 class BaganOptimizer(StrictModel):
-    """Adam for the autoencoder, the generator and the discriminator, each its own."""
+    """Adam for the generator and the discriminator; but for the rate also for the autoencoder."""
 
     learning_rate: float = Field(default=2e-4, gt=0)
     beta1: float = Field(default=0.5, ge=0, lt=1)
@@ -141,16 +142,18 @@ class BaganGp(JointGan):
         self.progress = ImageCounter()
         self.objective = GanObjective("non_saturating")
         self._optimizers = {
-            "autoencoder": self._adam(self.encoder, self.generator),
-            "generator": self._adam(self.generator),
-            "discriminator": self._adam(self.discriminator),
+            "autoencoder": self._adam(
+                config.autoencoder.learning_rate, self.encoder, self.generator
+            ),
+            "generator": self._adam(config.optimizer.learning_rate, self.generator),
+            "discriminator": self._adam(config.optimizer.learning_rate, self.discriminator),
         }
 
-    def _adam(self, *networks: nn.Module) -> torch.optim.Adam:
+    def _adam(self, learning_rate: float, *networks: nn.Module) -> torch.optim.Adam:
         adam = self.config.optimizer
         return torch.optim.Adam(
             [parameter for network in networks for parameter in network.parameters()],
-            lr=adam.learning_rate,
+            lr=learning_rate,
             betas=(adam.beta1, adam.beta2),
             eps=ADAM_EPSILON,
         )
