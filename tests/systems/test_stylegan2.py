@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from torch import nn
 
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
@@ -11,6 +12,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import build_system, configure
 from flawsmith.systems.base import Batch, SampleRequest, seeded_noise
 from flawsmith.systems.stylegan2 import Use
+from flawsmith.training.checkpoint import load_optimizer_state, optimizer_state
 
 SIZE = 32
 
@@ -164,6 +166,23 @@ def test_class_alone_is_taken_from_a_request(tmp_path):
     assert samples.mask_source == "joint"
     assert torch.equal(samples.images[0], samples.images[1])
     assert not torch.allclose(one, two, atol=1e-3)
+
+
+def test_run_goes_on_from_what_a_checkpoint_keeps(tmp_path):
+    straight = build(tmp_path)
+    straight.step(batch_of())
+    resumed = build(tmp_path, "training.seed=1")
+    for name, network in resumed.networks().items():
+        network.load_state_dict(load(save(straight.networks()[name].state_dict())))
+    for name, optimizer in resumed.optimizers().items():
+        tensors, plain = optimizer_state(straight.optimizers()[name])
+        tensors = {key: value.clone() for key, value in tensors.items()}
+        load_optimizer_state(optimizer, tensors, plain)
+    for first in (1, 2):
+        assert straight.step(batch_of(first=first)) == resumed.step(batch_of(first=first))
+    for name, network in straight.networks().items():
+        other = resumed.networks()[name].state_dict()
+        assert all(torch.equal(v, other[key]) for key, v in network.state_dict().items())
 
 
 def test_impossible_size_is_told(tmp_path):
