@@ -6,7 +6,13 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import build_system, configure
 from flawsmith.systems.base import Batch
 from flawsmith.systems.image_history import ImageHistory
-from flawsmith.systems.translation import linear_decay, planes, uniform, with_normal_tiles
+from flawsmith.systems.translation import (
+    linear_decay,
+    planes,
+    surface_noise,
+    uniform,
+    with_normal_tiles,
+)
 
 
 def batch(labels, *, removed=True):
@@ -99,6 +105,14 @@ def test_the_rate_is_constant_and_then_falls_to_zero(system):
         rates.append(system.optimizers()["generators"].param_groups[0]["lr"])
     assert rates == [1.0, 1.0, 1.0, 0.5]
     assert int(system.clock.images) == total
+
+
+def test_noise_is_no_stronger_than_a_surface_and_follows_from_its_seed():
+    seeds = torch.arange(40) * 7919
+    noise = surface_noise(seeds, 2, torch.Size((48, 64)))
+    assert noise.shape == (40, 2, 48, 64)
+    assert 0.03 < noise.std() < 0.12
+    assert torch.equal(surface_noise(seeds[7:8], 2, torch.Size((48, 64)))[0], noise[7])
 
 
 def test_planes_are_one_on_their_own_class():

@@ -19,15 +19,15 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.losses.adversarial import GanObjective
 from flawsmith.models.cyclegan import CycleGanGenerator
 from flawsmith.models.patch_gan import PatchGan
-from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, multiscale_noise
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples
 from flawsmith.systems.difference_masks import sample_difference
 from flawsmith.systems.image_history import ImageHistory
 from flawsmith.systems.translation import (
-    NOISE_SCALES,
     NORMAL,
     TranslationConfig,
     TranslationSystem,
     planes,
+    surface_noise,
 )
 from flawsmith.training.engine import Losses
 
@@ -265,7 +265,7 @@ class CycleGan(TranslationSystem):
         condition = self.class_map(surface, classes)
         noise = self.config.network.noise_channels
         if noise:
-            condition.append(multiscale_noise(seeds, noise, surface.shape[-2:], NOISE_SCALES))
+            condition.append(surface_noise(seeds, noise, surface.shape[-2:]))
         image: Tensor = self.to_defect(surface, _joined(condition))
         return image.float()
 

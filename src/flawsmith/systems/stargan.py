@@ -17,16 +17,16 @@ from flawsmith.data.schema import Schema
 from flawsmith.losses.adversarial import GanObjective
 from flawsmith.losses.gradient_penalty import gradient_penalty
 from flawsmith.models.stargan import StarGanDiscriminator, StarGanGenerator
-from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, multiscale_noise
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples
 from flawsmith.systems.difference_masks import sample_difference
 from flawsmith.systems.translation import (
     NEXT_DRAW,
-    NOISE_SCALES,
     NORMAL,
     TranslationConfig,
     TranslationSystem,
     planes,
     require_halvings,
+    surface_noise,
 )
 from flawsmith.training.engine import Losses
 
@@ -163,7 +163,7 @@ class StarGan(TranslationSystem):
         size, noise = images.shape[-2:], self.config.network.noise_channels
         condition = [planes(domains, self.domains, size, first=NORMAL)]
         if noise:
-            condition.append(multiscale_noise(seeds, noise, size, NOISE_SCALES))
+            condition.append(surface_noise(seeds, noise, size))
         image: Tensor = self.generator(images, torch.cat(condition, dim=1))
         return image.float()
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.systems.base import Batch, SampleRequest, System
+from flawsmith.systems.base import Batch, SampleRequest, System, multiscale_noise
 from flawsmith.training.config import RunConfig
 
 NORMAL = 0
@@ -30,6 +30,9 @@ TILES_PER_CLASS = 32
 
 NOISE_SCALES = (4, 16)
 """Pixels over which noise beside a surface varies: it decides where and how, not on texture."""
+
+NOISE_STRENGTH = 0.1
+"""Its standard deviation, about the contrast of a surface: at 1 an early image is nothing else."""
 
 NEXT_DRAW = 1_000_003
 """Between the seeds of two updates that draw anew for the same tiles."""
@@ -167,6 +170,11 @@ def require_halvings(tile_size: int, layers: int) -> None:
             f"training.tile_size {tile_size} cannot be halved {layers} times; choose a multiple "
             f"of {1 << layers}, or fewer network.discriminator_layers"
         )
+
+
+def surface_noise(seeds: Tensor, channels: int, size: torch.Size) -> Tensor:
+    """Return N x channels x H x W noise to show beside a surface; row i follows from seed i."""
+    return NOISE_STRENGTH * multiscale_noise(seeds, channels, size, NOISE_SCALES)
 
 
 def linear_decay(progress: float, start: float) -> float:
