@@ -81,7 +81,7 @@ class StyleGan2Loss(StrictModel):
     Attributes:
         weight_r1: gamma of R1; the authors' rule is 0.0002 x pixels / batch size.
         r1_every: steps between two updates by R1, each as strong as so many.
-        weight_path: of the path length; 0: without, which saves about a tenth of the time.
+        weight_path: of the path length; 0: without.
         path_every: the same for the path length.
         mixing: share of the made images that have codes of two latents.
     """
