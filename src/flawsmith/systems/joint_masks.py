@@ -55,7 +55,7 @@ def sample_joint(
         seeds: N.
         channels: C.
     """
-    classes = main_class(request.defects)
+    classes = main_class(request.defects).to(request.defects.device)
     images, defects = separate(make(seeds, classes), channels)
     for attempt in range(1, TRIES):
         missing = (defects != classes[:, None, None]).all(dim=2).all(dim=1)
