@@ -15,9 +15,9 @@ from flawsmith.data.dataset import METADATA_FILE, DefectDataset, write_metadata
 from flawsmith.errors import FlawsmithError
 
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
-SMALL = ["--preset", "tiny", "--model", "fc_hardnet70", "--amount", "0.25", "--schedule", "mixed", "--per-class", "2",
-         "--fold", "0", "--set", "training.total_images=32",
-         "--set", "training.validate_every_images=32"]  # fmt: skip
+SMALL = ["--preset", "tiny", "--model", "fc_hardnet70", "--amount", "0.25",
+         "--schedule", "mixed", "--per-class", "2", "--fold", "0",
+         "--set", "training.total_images=32", "--set", "training.validate_every_images=32"]  # fmt: skip
 
 
 def flawsmith(*arguments, status=0):

@@ -104,7 +104,7 @@ def test_the_rate_is_constant_and_then_falls_to_zero(system):
         system.begin(batch([1, 2]))
         rates.append(system.optimizers()["generators"].param_groups[0]["lr"])
     assert rates == [1.0, 1.0, 1.0, 0.5]
-    assert int(system.clock.images) == total
+    assert int(system.seen.images) == total
 
 
 def test_noise_is_no_stronger_than_a_surface_and_follows_from_its_seed():

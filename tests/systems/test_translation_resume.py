@@ -1,4 +1,4 @@
-"""What the systems that translate surfaces keep beside their weights: clock and history."""
+"""What the systems that translate surfaces keep beside their weights: images seen and history."""
 
 import shutil
 
@@ -33,6 +33,6 @@ def test_a_run_that_goes_on_ends_bit_equal(name, pouch_folder, tmp_path):
     train_synthesizer(config, killed, Hooks(), resume=True)
     first, second = last_tensors(whole), last_tensors(killed)
     assert first.keys() == second.keys()
-    assert int(first["networks/clock.images"]) == 16
+    assert int(first["networks/seen.images"]) == 16
     for key, value in first.items():
         assert torch.equal(value, second[key]), key

@@ -184,7 +184,7 @@ class CycleGan(TranslationSystem):
             "judge_normal": self.judge_normal,
             "past_defect": self.past_defect,
             "past_normal": self.past_normal,
-            "clock": self.clock,
+            "seen": self.seen,
         }
 
     def averaged(self) -> list[str]:

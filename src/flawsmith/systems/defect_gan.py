@@ -130,7 +130,7 @@ class DefectGan(TranslationSystem):
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "clock": self.clock,
+            "seen": self.seen,
         }
 
     def averaged(self) -> list[str]:

@@ -111,7 +111,7 @@ class StarGan(TranslationSystem):
         return {
             "generator": self.generator,
             "discriminator": self.discriminator,
-            "clock": self.clock,
+            "seen": self.seen,
         }
 
     def averaged(self) -> list[str]:

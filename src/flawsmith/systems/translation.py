@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
+from flawsmith.nn.counter import ImageCounter
 from flawsmith.systems.base import Batch, SampleRequest, System, multiscale_noise
 from flawsmith.training.config import RunConfig
 
@@ -61,22 +62,6 @@ class TranslationConfig(RunConfig):
     optimizer: TranslationOptimizer = TranslationOptimizer()
 
 
-class Clock(nn.Module):
-    """How many images a system has been trained on; kept with its networks, nothing is trained."""
-
-    images: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("images", torch.zeros((), dtype=torch.long))
-
-    def advance(self, count: int) -> int:
-        """Count so many more images and return how many there were before."""
-        before = int(self.images)
-        self.images += count
-        return before
-
-
 class TranslationSystem(System):
     """Generators that paint into real surfaces, and discriminators.
 
@@ -93,7 +78,7 @@ class TranslationSystem(System):
         super().__init__()
         self.settings = config
         self.schema = schema
-        self.clock = Clock()
+        self.seen = ImageCounter()
         self.progress = 0.0
         self.classes = list(range(1, schema.num_defects + 1))
         self._expect_good(config.data.good_share)
@@ -131,8 +116,9 @@ class TranslationSystem(System):
 
     def begin(self, batch: Batch) -> Batch:
         """Count the batch, let the rates fall, and return it with half of it normal."""
-        seen = self.clock.advance(self.settings.training.batch_size)
-        self.progress = min(seen / self.settings.training.total_images, 1.0)
+        training = self.settings.training
+        self.progress = min(int(self.seen) / training.total_images, 1.0)
+        self.seen.add(training.batch_size)
         factor = linear_decay(self.progress, self.settings.optimizer.decay_from)
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
