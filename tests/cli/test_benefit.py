@@ -17,7 +17,8 @@ from flawsmith.errors import FlawsmithError
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
 SMALL = ["--preset", "tiny", "--model", "fc_hardnet70", "--amount", "0.25",
          "--schedule", "mixed", "--per-class", "2", "--fold", "0",
-         "--set", "training.total_images=32", "--set", "training.validate_every_images=32"]  # fmt: skip
+         "--set", "training.total_images=32",
+         "--set", "training.validate_every_images=32"]  # fmt: skip
 
 
 def flawsmith(*arguments, status=0):
