@@ -24,24 +24,30 @@ def printed(module, monkeypatch, capsys, *words) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
-def table(head: str) -> list[str]:
-    """Return the lines of the page's table whose first line is given."""
-    lines = PAGE[PAGE.index(head) :].splitlines()
+def table(head: str, after: str) -> list[str]:
+    """Return the lines of the first table with such a first line after some words of the page."""
+    lines = PAGE[PAGE.index(head, PAGE.index(after)) :].splitlines()
     end = next(i for i, line in enumerate(lines) if not line.startswith("|"))
     return lines[:end]
 
 
 @pytest.mark.parametrize(
-    ("name", "ledger"),
+    ("name", "ledger", "words"),
     [
-        ("score_table", "score_magnetic_tile.jsonl"),
-        ("benefit_table", "benefit_magnetic_tile.jsonl"),
+        ("score_table", "score_magnetic_tile.jsonl", []),
+        ("benefit_table", "benefit_magnetic_tile_fold0.jsonl", []),
+        ("benefit_table", "benefit_magnetic_tile.jsonl", []),
+        ("benefit_differences", "benefit_magnetic_tile.jsonl", []),
+        ("benefit_differences", "benefit_magnetic_tile.jsonl", ["--against", "copy_paste"]),
     ],
 )
-def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, monkeypatch, capsys):
-    lines = printed(script(name), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger)
-    shown = table(lines[0])
-    assert len(shown) > 4
+def test_every_row_of_the_page_is_printed_from_the_ledger(
+    name, ledger, words, monkeypatch, capsys
+):
+    lines = printed(script(name), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger, *words)
+    head = next(line for line in lines if line.startswith("|"))
+    shown = table(head, after=f"{name}.py benchmarks/ledger/{ledger}")
+    assert len(shown) > 2
     assert [line for line in shown if line not in lines] == []
 
 
