@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from flawsmith.cli import VERBS
+from flawsmith.cli.info import START_WITH
 from flawsmith.data.dataset import DefectDataset
+from flawsmith.systems import SYSTEMS
 
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
 MINI = ["--set", "training.total_images=16"]
@@ -143,3 +145,9 @@ def test_info_names_systems_and_formats():
     output = flawsmith("info").stdout
     for word in ("dbs_gan", "fc_hardnet70", "labelme", "coco", "torch"):
         assert word in output
+
+
+def test_info_says_what_to_start_with():
+    text = " ".join(flawsmith("info").stdout.split())
+    assert f"To start with: {', '.join(START_WITH)}" in text
+    assert all(name in SYSTEMS for name in START_WITH)

@@ -41,9 +41,7 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_differences", "benefit_magnetic_tile.jsonl", ["--against", "copy_paste"]),
     ],
 )
-def test_every_row_of_the_page_is_printed_from_the_ledger(
-    name, ledger, words, monkeypatch, capsys
-):
+def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, monkeypatch, capsys):
     lines = printed(script(name), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger, *words)
     head = next(line for line in lines if line.startswith("|"))
     shown = table(head, after=f"{name}.py benchmarks/ledger/{ledger}")

@@ -4,6 +4,9 @@ import typer
 
 from flawsmith.cli.console import console
 
+START_WITH = ("copy_paste", "dbs_gan_exemplar", "dbs_gan_real")
+"""Systems for a factory, by what docs/results.md has of them."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command."""
@@ -24,6 +27,10 @@ def info() -> None:
     for name, system in SYSTEMS:
         systems.add_row(name, _first_line(system), ", ".join(preset_names(name)))
     console.print(systems)
+    console.print(
+        f"To start with: {', '.join(START_WITH)}, in this order. The others are there to compare "
+        "with what papers report."
+    )
     models = Table("inspection model", "presets")
     for name in [n for n in NETWORKS.names() if preset_names(n) and n not in SYSTEMS]:
         models.add_row(name, ", ".join(preset_names(name)))

@@ -78,7 +78,7 @@ class CrackGanConfig(BatchNormConfig):
 
 @SYSTEMS.register("crack_gan")
 class CrackGan(JointGan):
-    """An unconditional WGAN-GP on the image and its masks."""
+    """A crack GAN, reconstructed from an abstract: WGAN-GP on the image and its masks."""
 
     config_class = CrackGanConfig
     size_multiple = 2

@@ -131,7 +131,7 @@ class Translated:
 
 @SYSTEMS.register("cyclegan")
 class CycleGan(TranslationSystem):
-    """Two generators and two discriminators; its masks are differences.
+    """CycleGAN: a good surface to a defective one and back; its masks are differences.
 
     Attributes:
         fixed_size: the history keeps tiles of ``training.tile_size``.

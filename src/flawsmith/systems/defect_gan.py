@@ -91,7 +91,7 @@ class DefectGanConfig(TranslationConfig):
 
 @SYSTEMS.register("defect_gan")
 class DefectGan(TranslationSystem):
-    """One generator, one discriminator; masks of its images are their own input.
+    """Defect-GAN: a layer over a good surface where its label map says.
 
     Attributes:
         fixed_size: the discriminator fits ``training.tile_size`` alone.

@@ -75,7 +75,7 @@ class StarGanConfig(TranslationConfig):
 
 @SYSTEMS.register("stargan")
 class StarGan(TranslationSystem):
-    """One generator, one discriminator; domain 0 is normal; its masks are differences.
+    """StarGAN: one generator from any class to any other; its masks are differences.
 
     Attributes:
         fixed_size: the discriminator fits ``training.tile_size`` alone.

@@ -142,7 +142,7 @@ class Statistics(nn.Module):
 
 @SYSTEMS.register("stylegan2")
 class StyleGan2(System):
-    """Image and masks from a latent and a class."""
+    """StyleGAN2 with adaptive augmentation: image and masks from noise and a class."""
 
     config_class = StyleGan2Config
     size_multiple = 16
