@@ -36,6 +36,11 @@ def synthetic(model: dict[str, Any]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
+def share(counts: list[int] | None) -> str:
+    """Return missed or rejected parts; a data set may have no good ones."""
+    return "-" if counts is None else "{} of {}".format(*counts)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,9 +59,8 @@ def main() -> None:
             model["seed"],
             f"**{model['macro_iou']:.3f}**",
             *(overlap(model["tp_fp_fn_parts"][name]) for name in classes),
-            "{} of {}".format(*model["escape"]),
-            "{} of {}".format(*model["overkill"]),
-            f"{model['part_auroc']:.2f}",
+            *(share(model[name]) for name in ("escape", "overkill")),
+            "-" if model["part_auroc"] is None else f"{model['part_auroc']:.2f}",
         ]
         print("| " + " | ".join(map(str, cells)) + " |")
 

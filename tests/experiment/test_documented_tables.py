@@ -37,6 +37,8 @@ def table(head: str, after: str) -> list[str]:
         ("score_table", "score_magnetic_tile.jsonl", []),
         ("benefit_table", "benefit_magnetic_tile_fold0.jsonl", []),
         ("benefit_table", "benefit_magnetic_tile.jsonl", []),
+        ("benefit_table", "benefit_sd_saliency_900.jsonl", []),
+        ("benefit_differences", "benefit_sd_saliency_900.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", ["--against", "copy_paste"]),
     ],
