@@ -2,7 +2,7 @@
 
 Folds are pooled, so that every part is tested once; runs of the same test parts (other seeds,
 other draws of the training images) are averaged within each part first. Intervals as in
-docs/benefit.md.
+docs/benefit.md; * marks a p that is blind to luck in training (fewer than three folds or runs).
 
     python benchmarks/benefit_differences.py benchmarks/ledger/benefit_magnetic_tile.jsonl
     python benchmarks/benefit_differences.py LEDGER --against copy_paste --model fc_hardnet70
@@ -45,7 +45,7 @@ def row(comparison: Comparison) -> str:
         if (change)
         else ["-", "-"]
     )
-    cells.append("-" if comparison.p is None else f"{comparison.p:.3f}")
+    cells.append(_probability(comparison))
     for c in comparison.classes:
         shown = c.change
         cells.append("-" if shown is None else _change(shown.value, shown.low, shown.high))
@@ -56,6 +56,14 @@ def row(comparison: Comparison) -> str:
             else f"{rates.real.count} to {rates.arm.count} of {rates.arm.total}"
         )
     return "| " + " | ".join(cells) + " |"
+
+
+def _probability(comparison: Comparison) -> str:
+    """Return p, with a star where nothing tells of luck in training."""
+    if comparison.p is None:
+        return "-"
+    value = "< 0.001" if comparison.p < 0.001 else f"{comparison.p:.3f}"
+    return value if comparison.luck_p is not None else f"{value} *"
 
 
 def _number(value: float | None) -> str:

@@ -18,6 +18,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benefit_command import benefit_words, cut_at_dashes
+
 from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord, write_metadata
 from flawsmith.data.filtering import files_of
 from flawsmith.data.folds import split_holdout
@@ -27,7 +29,6 @@ from flawsmith.data.parts import dataset_views, join_parts
 from flawsmith.data.schema import SCHEMA_FILE
 from flawsmith.storage import new_folder
 
-LEDGERS = Path(__file__).parent / "ledger"
 TEST, TRAINING = 0, 1
 
 
@@ -51,21 +52,7 @@ PLANS = {
     "crackforest_10": Plan("crackforest", 0.5, {"crack": 10}),
     "crackforest_40": Plan("crackforest", 0.5, {"crack": 40}),
 }
-OPTIONS = {
-    "--model": ["efficientnet_lite0"],
-    "--amount": ["0.25"],
-    "--schedule": ["mixed"],
-}
-"""Each stands unless the same option is given."""
-SETTINGS = (
-    "training.tile_size=128",
-    "overlap=32",
-    "training.total_images=3840",
-    'training.precision="fp32"',
-    'training.channels_last="yes"',
-    "network.encoder=frozen",
-)
-SYNTHESIZER_SETTINGS = ("training.total_images=1600",)
+FROZEN = ("network.encoder=frozen",)
 
 
 def import_once(plan: Plan, source: Path, data: Path) -> DefectDataset:
@@ -119,16 +106,6 @@ def write_draw(dataset: DefectDataset, records: list[ImageRecord], folder: Path)
         write_metadata(made / METADATA_FILE, records)
 
 
-def command(name: str, data: Path, out: Path, more: list[str]) -> list[str]:
-    """Return the benefit test of one draw."""
-    words = [sys.executable, "-m", "flawsmith", "benefit", str(data), "--out", str(out)]
-    words += ["--fold", str(TEST), "--ledger", str(LEDGERS / f"benefit_{name}.jsonl"), *more]
-    for option, values in OPTIONS.items():
-        words += [] if option in more else [text for v in values for text in (option, v)]
-    words += [text for setting in SETTINGS for text in ("--set", setting)]
-    return words + [text for s in SYNTHESIZER_SETTINGS for text in ("--synthesizer-set", s)]
-
-
 def main() -> None:
     """Make the draws and test each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,9 +115,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first draw")
     parser.add_argument("--plan", action="store_true")
-    own = sys.argv[1:]
-    cut = own.index("--") if "--" in own else len(own)
-    arguments, more = parser.parse_args(own[:cut]), own[cut + 1 :]
+    own, more = cut_at_dashes(sys.argv[1:])
+    arguments = parser.parse_args(own)
     plan = PLANS[arguments.name]
     dataset = import_once(plan, arguments.source, arguments.out / "data")
     for draw in range(arguments.first, arguments.first + arguments.draws):
@@ -148,8 +124,10 @@ def main() -> None:
         write_draw(dataset, drawn(dataset, plan, draw), data)
         print(f"== draw {draw}", flush=True)
         out = arguments.out / f"benefit-{data.name}"
-        words = command(arguments.name, data, out, more + ["--plan"] * arguments.plan)
-        subprocess.run(words, check=True)
+        options = ["--fold", str(TEST), *more, *["--plan"] * arguments.plan]
+        ledger = f"benefit_{arguments.name}.jsonl"
+        words = benefit_words(data, out, ledger, options, FROZEN)
+        subprocess.run([sys.executable, "-m", "flawsmith", *words], check=True)
 
 
 if __name__ == "__main__":

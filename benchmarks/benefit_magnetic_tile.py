@@ -14,26 +14,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from benefit_command import benefit_words, cut_at_dashes
+
 from flawsmith.cli import main as flawsmith
 from flawsmith.data.formats import import_folder
 from flawsmith.data.schema import SCHEMA_FILE
 
-LEDGER = Path(__file__).parent / "ledger" / "benefit_magnetic_tile.jsonl"
-PLAN = {
-    "--arm": ["dbs_gan_exemplar"],
-    "--model": ["efficientnet_lite0"],
-    "--amount": ["0.25"],
-    "--schedule": ["mixed"],
-}
-"""Each stands unless the same option is given."""
-SETTINGS = (
-    "training.tile_size=128",
-    "overlap=32",
-    "training.total_images=3840",
-    'training.precision="fp32"',
-    'training.channels_last="yes"',
-)
-SYNTHESIZER_SETTINGS = ("training.total_images=1600",)
+LEDGER = "benefit_magnetic_tile.jsonl"
+ARM = "dbs_gan_exemplar"
+"""Beside real and copy_paste, unless others are given."""
 
 
 def main() -> None:
@@ -43,18 +32,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--hours", type=float)
-    own = sys.argv[1:]
-    cut = own.index("--") if "--" in own else len(own)
-    arguments, more = parser.parse_args(own[:cut]), own[cut + 1 :]
+    own, more = cut_at_dashes(sys.argv[1:])
+    arguments = parser.parse_args(own)
     data = arguments.out / "data"
     if not (data / SCHEMA_FILE).is_file():
         import_folder(arguments.source, data, format="magnetic_tile")
-    command = ["benefit", str(data), "--out", str(arguments.out / "benefit")]
-    command += ["--ledger", str(LEDGER), *more]
-    for option, values in PLAN.items():
-        command += [] if option in more else [text for v in values for text in (option, v)]
-    command += [text for setting in SETTINGS for text in ("--set", setting)]
-    command += [text for s in SYNTHESIZER_SETTINGS for text in ("--synthesizer-set", s)]
+    more += [] if "--arm" in more else ["--arm", ARM]
+    command = benefit_words(data, arguments.out / "benefit", LEDGER, more)
     command += ["--plan"] if arguments.plan else []
     command += [] if arguments.hours is None else ["--hours", str(arguments.hours)]
     sys.argv = ["flawsmith", *command]
