@@ -1,5 +1,6 @@
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from flawsmith.systems.bagan_gp import (
     wrong_classes,
 )
 from flawsmith.systems.base import Batch, seeded_noise
-from flawsmith.systems.joint_gan import UPDATE
+from flawsmith.systems.repeated_updates import NEXT_DRAW
 from flawsmith.training.config import TrainingConfig
 
 SEEDS = torch.arange(400)
@@ -173,18 +174,18 @@ def test_discriminator_is_updated_several_times_before_the_generator(updates, mo
     monkeypatch.setattr(
         system,
         "discriminator_losses",
-        lambda piece, s: seen.append(s[0].item()) or losses(piece, s),
+        lambda piece: seen.append(piece.seeds[0].item()) or losses(piece),
     )
     system.step(batch())
     assert order == ["discriminator"] * updates + ["generator"]
-    assert seen == [10 + UPDATE * (k + 1) for k in range(updates)]
+    assert seen == [10 + NEXT_DRAW * (k + 1) for k in range(updates)]
 
 
 @pytest.mark.parametrize("mixing", ["uniform", "normal"])
 def test_discriminator_loss_is_the_printed_one(mixing):
     system = build(mixing=mixing, wrong_label="exclude_true", weight_gp=3.0)
     seeds = SEEDS[:4]
-    terms = system.discriminator_losses(batch(), seeds)
+    terms = system.discriminator_losses(replace(batch(), seeds=seeds))
     real, y = system.joint(batch()), batch().labels
     y_f = draw_classes(seeds + FAKE_CLASS, 3)
     y_w = wrong_classes(y, seeds + WRONG_CLASS, 3, "exclude_true")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -14,7 +16,7 @@ from flawsmith.systems.crack_gan import (
     CrackGanLoss,
     CrackGanNetwork,
 )
-from flawsmith.systems.joint_gan import UPDATE
+from flawsmith.systems.repeated_updates import NEXT_DRAW
 from flawsmith.training.config import TrainingConfig
 
 
@@ -93,7 +95,7 @@ def test_discriminator_judges_each_image_by_itself(norm):
 def test_losses_are_those_of_wgan_gp():
     system = build(weight_gp=3.0)
     seeds = torch.arange(50, 54)
-    terms = system.discriminator_losses(batch(), seeds)
+    terms = system.discriminator_losses(replace(batch(), seeds=seeds))
     real, judge = system.joint(batch()), system.discriminator
     fake = system.generator(seeded_noise(seeds, (128,))).detach()
     penalty = gradient_penalty(judge, real, fake, seeds + MIXTURE)
@@ -113,19 +115,19 @@ def test_discriminator_is_updated_five_times_with_noise_of_its_own(monkeypatch):
         order.append(next(k for k, v in system.optimizers().items() if v is optimizer))
         return update(optimizer, *arguments, **keywords)
 
-    def noted(piece, seeds):
-        noises.append(seeds[0].item())
-        return losses(piece, seeds)
+    def noted(piece):
+        noises.append(piece.seeds[0].item())
+        return losses(piece)
 
     monkeypatch.setattr(system.engine, "update", named)
     monkeypatch.setattr(system, "discriminator_losses", noted)
     system.step(batch())
     assert order == ["discriminator"] * 5 + ["generator"]
-    assert noises == [10 + UPDATE * k for k in range(1, 6)]
+    assert noises == [10 + NEXT_DRAW * k for k in range(1, 6)]
 
 
 def test_generator_has_no_gradient_from_the_discriminators_update():
     system = build()
-    system.discriminator_losses(batch(), batch().seeds)["d/total"].backward()
+    system.discriminator_losses(batch())["d/total"].backward()
     assert all(parameter.grad is None for parameter in system.generator.parameters())
     assert any(parameter.grad is not None for parameter in system.discriminator.parameters())

@@ -2,7 +2,8 @@ import torch
 
 from flawsmith.data.schema import IGNORE
 from flawsmith.systems.base import SampleRequest
-from flawsmith.systems.joint_masks import STEP, TRIES, join, sample_joint, separate
+from flawsmith.systems.joint_masks import TRIES, join, sample_joint, separate
+from flawsmith.systems.repeated_updates import NEXT_DRAW
 
 
 def label_maps():
@@ -36,14 +37,14 @@ def test_a_mask_without_its_class_is_tried_again_by_itself():
         asked.append((seeds.tolist(), classes.tolist()))
         joint = torch.full((len(seeds), 3, 6, 6), -1.0)
         for row, (seed, class_id) in enumerate(zip(seeds.tolist(), classes.tolist(), strict=True)):
-            joint[row, 0] = seed / (10 * STEP)
-            if class_id == 2 or seed >= 3 * STEP:
+            joint[row, 0] = seed / (10 * NEXT_DRAW)
+            if class_id == 2 or seed >= 3 * NEXT_DRAW:
                 joint[row, class_id, 2:4, 2:4] = 0.5
         return joint
 
     samples = sample_joint(make, request, torch.tensor([5, 6]), 1)
     assert asked[0] == ([5, 6], [2, 1])
-    assert asked[1:] == [([6 + k * STEP], [1]) for k in (1, 2, 3)]
+    assert asked[1:] == [([6 + k * NEXT_DRAW], [1]) for k in (1, 2, 3)]
     assert (samples.defects[0] == 2).sum() == 4
     assert (samples.defects[1] == 1).sum() == 4
     assert samples.images[1].unique().item() > 0.2

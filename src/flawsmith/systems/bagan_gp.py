@@ -5,10 +5,10 @@ vector and decoder become the generator of a GAN whose discriminator is told the
 for steep gradients, and shown real images under wrong classes too. See docs/systems/bagan_gp.md.
 """
 
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from flawsmith.config import StrictModel
@@ -22,28 +22,25 @@ from flawsmith.models.bagan_gp import (
     BaganGenerator,
 )
 from flawsmith.nn.counter import ImageCounter
-from flawsmith.nn.fixed_size import size_of_base
 from flawsmith.nn.keras import ADAM_EPSILON
 from flawsmith.systems.base import SYSTEMS, Batch, seeded_noise
-from flawsmith.systems.joint_gan import BatchNormConfig, JointGan, update_repeatedly
+from flawsmith.systems.joint_gan import JointConfig, JointGan, JointNetwork
+from flawsmith.systems.repeated_updates import update_repeatedly
 from flawsmith.training.engine import Losses
 
 NOISE, FAKE_CLASS, WRONG_CLASS, MIXTURE = range(4)
 """Added to a seed, so that what is drawn of it for different ends is independent."""
 
 
-class BaganNetwork(StrictModel):
+class BaganNetwork(JointNetwork):
     """Widths of the networks; the defaults are the published ones, for 64 px.
 
     Attributes:
-        stages: halvings and doublings; the base is tile_size / 2^stages.
         label_size: of the class's embedding in the discriminator.
         norm_momentum: share of a batch in the running statistics that sample.
     """
 
-    latent_size: int = Field(default=128, ge=1)
     base_channels: int = Field(default=64, ge=1)
-    stages: int = Field(default=4, ge=1)
     label_size: int = Field(default=512, ge=1)
     norm_momentum: float = Field(default=0.01, gt=0, le=1)
 
@@ -84,18 +81,13 @@ class BaganOptimizer(StrictModel):
     beta2: float = Field(default=0.9, ge=0, lt=1)
 
 
-class BaganConfig(BatchNormConfig):
+class BaganConfig(JointConfig):
     """Configuration of a BAGAN-GP run."""
 
     network: BaganNetwork = BaganNetwork()
     autoencoder: BaganAutoencoder = BaganAutoencoder()
     loss: BaganLoss = BaganLoss()
     optimizer: BaganOptimizer = BaganOptimizer()
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        size_of_base(self.training.tile_size, self.network.stages)
-        return self
 
 
 @SYSTEMS.register("bagan_gp")
@@ -171,10 +163,6 @@ class BaganGp(JointGan):
         """Return one Adam each for both phases; those of the second begin with it."""
         return dict(self._optimizers)
 
-    def averaged(self) -> list[str]:
-        """Return what samples."""
-        return ["generator"]
-
     @property
     def autoencoder_images(self) -> float:
         """Images of the first phase."""
@@ -211,30 +199,30 @@ class BaganGp(JointGan):
         masks = error[:, self.schema.channels :].mean()
         return {"ae/image": image, "ae/masks": masks, "ae/total": image + masks}
 
-    def discriminator_losses(self, batch: Batch, seeds: Tensor) -> Losses:
+    def discriminator_losses(self, batch: Batch) -> Losses:
         """L_D = BCE(D(x, y), 1) + BCE(D(G(z, y_f), y_f), 0) + BCE(D(x, y_w), 0) + w_gp GP.
 
         GP is taken between x and G(z, y_f) under the real class y.
         """
         weights = self.config.loss
         real, classes = self.joint(batch), self.classes_of(batch.labels)
-        fake_classes = draw_classes(seeds + FAKE_CLASS, self.num_classes)
+        fake_classes = draw_classes(batch.seeds + FAKE_CLASS, self.num_classes)
         with torch.no_grad():
-            fake = self._generate(seeds + NOISE, fake_classes)
+            fake = self._generate(batch.seeds + NOISE, fake_classes)
         terms = {
             "d/real": self.objective.real(self.discriminator(real, classes)),
             "d/fake": self.objective.fake(self.discriminator(fake, fake_classes)),
         }
         if self.num_classes > 1:
             wrong = wrong_classes(
-                classes, seeds + WRONG_CLASS, self.num_classes, weights.wrong_label
+                classes, batch.seeds + WRONG_CLASS, self.num_classes, weights.wrong_label
             )
             terms["d/wrong"] = self.objective.fake(self.discriminator(real, wrong))
         penalty = gradient_penalty(
             lambda mixed: self.discriminator(mixed, classes),
             real,
             fake,
-            seeds + MIXTURE,
+            batch.seeds + MIXTURE,
             mixing=weights.mixing,
         )
         total = torch.stack(list(terms.values())).sum() + weights.weight_gp * penalty

@@ -4,10 +4,8 @@ What is known: few images, high frequencies kept. This is an unconditional WGAN-
 enlarges by copying pixels. See docs/systems/crack_gan.md.
 """
 
-from typing import Self
-
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from flawsmith.config import StrictModel
@@ -19,24 +17,22 @@ from flawsmith.models.crack_gan import (
     CrackGanGenerator,
     DiscriminatorNorm,
 )
-from flawsmith.nn.fixed_size import size_of_base
 from flawsmith.systems.base import SYSTEMS, Batch, seeded_noise
-from flawsmith.systems.joint_gan import BatchNormConfig, JointGan, update_repeatedly
+from flawsmith.systems.joint_gan import JointConfig, JointGan, JointNetwork
+from flawsmith.systems.repeated_updates import update_repeatedly
 from flawsmith.training.engine import Losses
 
 MIXTURE = 1
 """Added to a seed: the mixture of a penalty is independent of the noise."""
 
 
-class CrackGanNetwork(StrictModel):
+class CrackGanNetwork(JointNetwork):
     """Widths of the networks.
 
     Attributes:
-        stages: doublings and halvings; the base is tile_size / 2^stages.
         max_channels: no layer of either is wider.
     """
 
-    latent_size: int = Field(default=128, ge=1)
     generator_channels: int = Field(default=32, ge=1)
     discriminator_channels: int = Field(default=64, ge=1)
     max_channels: int = Field(default=512, ge=1)
@@ -63,17 +59,12 @@ class CrackGanOptimizer(StrictModel):
     beta2: float = Field(default=0.9, ge=0, lt=1)
 
 
-class CrackGanConfig(BatchNormConfig):
+class CrackGanConfig(JointConfig):
     """Configuration of a run."""
 
     network: CrackGanNetwork = CrackGanNetwork()
     loss: CrackGanLoss = CrackGanLoss()
     optimizer: CrackGanOptimizer = CrackGanOptimizer()
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        size_of_base(self.training.tile_size, self.network.stages)
-        return self
 
 
 @SYSTEMS.register("crack_gan")
@@ -121,10 +112,6 @@ class CrackGan(JointGan):
         """Return one Adam each."""
         return dict(self._optimizers)
 
-    def averaged(self) -> list[str]:
-        """Return what samples."""
-        return ["generator"]
-
     def step(self, batch: Batch) -> dict[str, float]:
         """Update the discriminator several times, then the generator."""
         d = update_repeatedly(
@@ -137,13 +124,13 @@ class CrackGan(JointGan):
         g = self.engine.update(self._optimizers["generator"], batch, self.generator_losses)
         return {**d, **g}
 
-    def discriminator_losses(self, batch: Batch, seeds: Tensor) -> Losses:
+    def discriminator_losses(self, batch: Batch) -> Losses:
         """L_D = E D(G(z)) - E D(x) + w_gp E (|grad D(x_hat)| - 1)^2, x_hat between x and G(z)."""
         real = self.joint(batch)
         with torch.no_grad():
-            fake = self.make(seeds, batch.labels)
+            fake = self.make(batch.seeds, batch.labels)
         distance = self.objective.discriminator(self.discriminator(real), self.discriminator(fake))
-        penalty = gradient_penalty(self.discriminator, real, fake, seeds + MIXTURE)
+        penalty = gradient_penalty(self.discriminator, real, fake, batch.seeds + MIXTURE)
         total = distance + self.config.loss.weight_gp * penalty
         return {"d/distance": distance, "d/gp": penalty, "d/total": total}
 

@@ -14,11 +14,10 @@ from flawsmith.data.schema import Schema
 from flawsmith.data.tiles import GOOD
 from flawsmith.losses.adversarial import GanObjective
 from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
-from flawsmith.nn.fixed_size import size_of_base
 from flawsmith.nn.keras import ADAM_EPSILON
 from flawsmith.systems.adversarial import AdversarialSystem
 from flawsmith.systems.base import SYSTEMS, Batch, seeded_noise
-from flawsmith.systems.joint_gan import BatchNormConfig, JointGan
+from flawsmith.systems.joint_gan import JointConfig, JointGan, JointNetwork
 from flawsmith.training.engine import Losses
 
 GOOD_NAME = "good"
@@ -27,11 +26,10 @@ FAKE_DROPOUT = 1 << 20
 """Between the seeds of what is dropped from a real image and from the synthetic one beside it."""
 
 
-class DcganNetwork(StrictModel):
+class DcganNetwork(JointNetwork):
     """Widths of the networks; the defaults are the tutorial's.
 
     Attributes:
-        stages: doublings, and halvings of the discriminator; the base is tile_size / 2^stages.
         dropout: share of the discriminator's values that is dropped behind each layer.
         norm_momentum: share of a batch in the running statistics that sample; Keras's 0.01 wants
             some 400 steps before it has forgotten how it began.
@@ -52,7 +50,7 @@ class DcganOptimizer(StrictModel):
     beta2: float = Field(default=0.999, ge=0, lt=1)
 
 
-class DcganConfig(BatchNormConfig):
+class DcganConfig(JointConfig):
     """Configuration of a DCGAN run.
 
     Attributes:
@@ -65,8 +63,7 @@ class DcganConfig(BatchNormConfig):
     optimizer: DcganOptimizer = DcganOptimizer()
 
     @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        size_of_base(self.training.tile_size, self.network.stages)
+    def _has_good_crops(self) -> Self:
         if self.only == GOOD_NAME and self.data.good_share == 0.0:
             raise ValueError(
                 "only = good without good crops trains on nothing: set data.good_share, such as 0.5"
@@ -118,10 +115,6 @@ class Dcgan(JointGan, AdversarialSystem):
     def networks(self) -> dict[str, nn.Module]:
         """Return both."""
         return {"generator": self.generator, "discriminator": self.discriminator}
-
-    def averaged(self) -> list[str]:
-        """Return what samples."""
-        return ["generator"]
 
     def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
         """L_G = BCE(D(G(z)), 1); appends G(z), detached."""

@@ -7,54 +7,42 @@ control map is the mask of the image.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import ClassVar, Self
 
 import torch
-from pydantic import Field, model_validator
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 from torch.nn import functional as F
 
-from flawsmith.config import StrictModel
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.losses.adversarial import GanObjective
-from flawsmith.losses.gradient_penalty import gradient_penalty
 from flawsmith.losses.reconstruction import defect_mask
 from flawsmith.models.defect_gan import NOISE_CHANNELS, DefectGanGenerator
-from flawsmith.models.stargan import StarGanDiscriminator
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, seeded_noise
-from flawsmith.systems.translation import (
-    NEXT_DRAW,
-    NORMAL,
-    TranslationConfig,
-    TranslationSystem,
-    require_halvings,
-    surface_of,
+from flawsmith.systems.critic_translation import (
+    CriticConfig,
+    CriticLoss,
+    CriticNetwork,
+    CriticTranslation,
 )
+from flawsmith.systems.translation import NORMAL, surface_of
 from flawsmith.training.engine import Losses
 
 _MAPS = 13
 """Added to a tile's seed to draw the label map that it shall get."""
 
 
-class DefectGanNetwork(StrictModel):
+class DefectGanNetwork(CriticNetwork):
     """Widths of the networks.
 
     Attributes:
-        blocks: residual blocks of the generator; the second half sees the control map.
-        control_width: channels between the control map and what it does to the maps.
-        discriminator_layers: halvings; the tile size must be a multiple of 2^these.
+        control_width: channels between the control map and what it does to the maps, in the
+            second half of the blocks.
     """
 
-    generator_channels: int = Field(default=64, ge=1)
-    blocks: int = Field(default=6, ge=1)
     control_width: int = Field(default=128, ge=1)
-    discriminator_channels: int = Field(default=64, ge=1)
-    discriminator_layers: int = Field(default=6, ge=1)
 
 
-class DefectGanLoss(StrictModel):
+class DefectGanLoss(CriticLoss):
     """Weights of the loss terms, and how often the discriminator is updated for each generator.
 
     Attributes:
@@ -64,78 +52,44 @@ class DefectGanLoss(StrictModel):
         weight_map_size: of the maps being small.
         ramp: share of the run over which ``weight_map_size`` grows from 0: an empty map is the
             least of four terms at once, and a generator that begins there stays.
-        critic_steps: updates of the discriminator a step, each with new label maps for the tiles.
     """
 
-    weight_gp: float = Field(default=10.0, ge=0)
     weight_class_real: float = Field(default=2.0, ge=0)
     weight_class_fake: float = Field(default=5.0, ge=0)
-    weight_rec: float = Field(default=10.0, ge=0)
     weight_map_cycle: float = Field(default=1.0, ge=0)
     weight_map_size: float = Field(default=3.0, ge=0)
     ramp: float = Field(default=0.0, ge=0, le=1)
-    critic_steps: int = Field(default=5, ge=1)
 
 
-class DefectGanConfig(TranslationConfig):
+class DefectGanConfig(CriticConfig):
     """Configuration of a Defect-GAN run."""
 
     network: DefectGanNetwork = DefectGanNetwork()
     loss: DefectGanLoss = DefectGanLoss()
 
-    @model_validator(mode="after")
-    def _halves(self) -> Self:
-        require_halvings(self.training.tile_size, self.network.discriminator_layers)
-        return self
-
 
 @SYSTEMS.register("defect_gan")
-class DefectGan(TranslationSystem):
+class DefectGan(CriticTranslation):
     """Defect-GAN: a layer over a good surface where its label map says.
 
     Attributes:
-        fixed_size: the discriminator fits ``training.tile_size`` alone.
         maps: M x H x W, label maps of real tiles that normal tiles are defaced by.
     """
 
     config_class = DefectGanConfig
-    size_multiple = 4
-    fixed_size: ClassVar[bool] = True
 
     def __init__(self, config: DefectGanConfig, schema: Schema) -> None:
-        super().__init__(config, schema)
-        self.config = config
-        network, size = config.network, config.training.tile_size
-        self.control_planes = schema.num_defects + 1
-        self.generator = DefectGanGenerator(
+        network = config.network
+        generator = DefectGanGenerator(
             image_channels=schema.channels,
-            control_channels=self.control_planes,
+            control_channels=schema.num_defects + 1,
             base_channels=network.generator_channels,
             num_blocks=network.blocks,
             control_width=network.control_width,
         )
-        self.discriminator = StarGanDiscriminator(
-            image_channels=schema.channels,
-            num_domains=self.control_planes,
-            image_size=size,
-            base_channels=network.discriminator_channels,
-            num_layers=network.discriminator_layers,
-        )
-        self.maps = _squares(schema.num_defects, size)
-        self.objective = GanObjective("wgan")
-        self.optimize(generators=self.generator, discriminators=self.discriminator)
-
-    def networks(self) -> dict[str, nn.Module]:
-        """Return generator, discriminator and how far the run is."""
-        return {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "seen": self.seen,
-        }
-
-    def averaged(self) -> list[str]:
-        """Return what samples."""
-        return ["generator"]
+        super().__init__(config, schema, generator)
+        self.config: DefectGanConfig = config
+        self.maps = _squares(schema.num_defects, config.training.tile_size)
 
     def prepare(self, tiles: Callable[[int], Batch]) -> None:
         """Look at classes and good crops.
@@ -156,16 +110,6 @@ class DefectGan(TranslationSystem):
         defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
         self.maps = defects[(defects > 0).flatten(1).any(dim=1)].to(torch.uint8)
 
-    def step(self, batch: Batch) -> dict[str, float]:
-        """Update the discriminator a few times, each with other maps; then the generator."""
-        batch = self.begin(batch)
-        generators, discriminators = self.optimizers().values()
-        d: dict[str, float] = {}
-        for turn in range(self.config.loss.critic_steps):
-            drawn = replace(batch, seeds=batch.seeds + turn * NEXT_DRAW)
-            d = self.engine.update(discriminators, drawn, self.discriminator_losses)
-        return {**self.engine.update(generators, batch, self.generator_losses), **d}
-
     def discriminator_losses(self, batch: Batch) -> Losses:
         """L_D = -E D(x) + E D(fake) + 10 GP + w_r BCE(D_cls(x), what x shows)."""
         weights, real = self.config.loss, batch.images
@@ -174,9 +118,7 @@ class DefectGan(TranslationSystem):
         source, classes = self.discriminator(real)
         adv = self.objective.discriminator(source, self.discriminator(fake)[0])
         named = naming_loss(classes, self.shown(batch.defects, batch.labels))
-        penalty = gradient_penalty(
-            lambda image: self.discriminator(image)[0], real, fake, batch.seeds
-        )
+        penalty = self.penalty(batch, fake)
         total = adv + weights.weight_class_real * named + weights.weight_gp * penalty
         return {"d/adv": adv, "d/class": named, "d/gp": penalty, "d/total": total}
 
@@ -232,7 +174,7 @@ class DefectGan(TranslationSystem):
 
         Where the label is not known no plane is set.
         """
-        ids = torch.arange(self.control_planes, device=defects.device)[:, None, None]
+        ids = torch.arange(self.domains, device=defects.device)[:, None, None]
         return (defects.unsqueeze(1) == ids).float()
 
     def shown(self, defects: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -244,7 +186,7 @@ class DefectGan(TranslationSystem):
         """
         present = self.control(defects)[:, 1:].flatten(2).amax(dim=2)
         if labels is not None:
-            present = torch.maximum(present, F.one_hot(labels, self.control_planes)[:, 1:].float())
+            present = torch.maximum(present, F.one_hot(labels, self.domains)[:, 1:].float())
         normal = 1.0 - present.amax(dim=1, keepdim=True)
         return torch.cat([normal, present], dim=1)
 

@@ -7,31 +7,40 @@ first are kept.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
+from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
-from flawsmith.nn.fixed_size import require_size
+from flawsmith.nn.fixed_size import require_size, size_of_base
 from flawsmith.systems.base import Batch, SampleRequest, Samples, System
 from flawsmith.systems.joint_masks import join, sample_joint
 from flawsmith.training.config import RunConfig
-from flawsmith.training.engine import Engine, Losses
-
-UPDATE = 1_000_003
-"""Between the seeds of two updates on the same batch."""
 
 
-class BatchNormConfig(RunConfig):
-    """A run whose networks have batch norm, which one image alone would switch off."""
+class JointNetwork(StrictModel):
+    """What the networks of these systems have in common.
+
+    Attributes:
+        stages: doublings, and halvings of the discriminator; the base is tile_size / 2^stages.
+    """
+
+    latent_size: int = Field(default=128, ge=1)
+    stages: int = Field(default=4, ge=1)
+
+
+class JointConfig(RunConfig):
+    """A run whose networks have batch norm, which one image alone would switch off, and a base."""
+
+    network: JointNetwork = JointNetwork()
 
     @model_validator(mode="after")
-    def _has_statistics(self) -> Self:
+    def _is_possible(self) -> Self:
+        size_of_base(self.training.tile_size, self.network.stages)
         if self.training.batch_size // self.training.accumulate < 2:
             raise ValueError(
                 f"training.batch_size {self.training.batch_size} in {self.training.accumulate} "
@@ -69,6 +78,10 @@ class JointGan(System):
         require_size(batch.images, self.config.training.tile_size)
         return join(batch.images, batch.defects, self.schema.num_defects)
 
+    def averaged(self) -> list[str]:
+        """Return what samples."""
+        return ["generator"]
+
     @abstractmethod
     def make(self, seeds: Tensor, classes: Tensor) -> Tensor:
         """Return N x `joint_channels` x H x W; row i follows from seed i and class i alone.
@@ -83,41 +96,6 @@ class JointGan(System):
         require_size(request.defects.unsqueeze(1), self.config.training.tile_size)
         with evaluating(self.generator):
             return sample_joint(self.make, request, seeds, self.schema.channels)
-
-
-def update_repeatedly(
-    engine: Engine,
-    optimizer: Optimizer,
-    batch: Batch,
-    losses: Callable[[Batch, Tensor], Losses],
-    *,
-    times: int,
-) -> dict[str, float]:
-    """Update on the same real images several times, each with seeds of its own.
-
-    Fresh images every time would make a discriminator that is updated more often see more of them,
-    and images seen would not compare between systems.
-
-    Args:
-        engine: of the system.
-        optimizer: of the discriminator.
-        batch: real images.
-        losses: terms of a micro-batch under the seeds of an update; they are never those of the
-            batch, which are the generator's.
-        times: updates.
-
-    Returns:
-        The terms of the last update.
-    """
-    values: dict[str, float] = {}
-    for number in range(1, times + 1):
-        shifted = partial(_under_seeds, losses, number * UPDATE)
-        values = engine.update(optimizer, batch, shifted)
-    return values
-
-
-def _under_seeds(losses: Callable[[Batch, Tensor], Losses], shift: int, piece: Batch) -> Losses:
-    return losses(piece, piece.seeds + shift)
 
 
 @contextmanager

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from flawsmith.data.schema import IGNORE
 from flawsmith.systems.base import SampleRequest, Samples
+from flawsmith.systems.repeated_updates import NEXT_DRAW
 from flawsmith.systems.style import main_class
 
 TRIES = 8
 """Latents tried for an image whose mask does not show the class that it was asked for."""
-
-STEP = 1_000_003
-"""Between the seeds of two tries."""
 
 
 def join(images: Tensor, defects: Tensor, num_defects: int) -> Tensor:
@@ -61,7 +59,7 @@ def sample_joint(
         missing = (defects != classes[:, None, None]).all(dim=2).all(dim=1)
         if not missing.any():
             break
-        again = make(seeds[missing] + attempt * STEP, classes[missing])
+        again = make(seeds[missing] + attempt * NEXT_DRAW, classes[missing])
         images[missing], defects[missing] = separate(again, channels)
     return Samples(
         images=images,

@@ -35,9 +35,6 @@ NOISE_SCALES = (4, 16)
 NOISE_STRENGTH = 0.1
 """Its standard deviation, about the contrast of a surface: at 1 an early image is nothing else."""
 
-NEXT_DRAW = 1_000_003
-"""Between the seeds of two updates that draw anew for the same tiles."""
-
 _TURNS, _TARGETS = 11, 12
 """Added to a tile's seed, so that two draws of one tile are independent."""
 
@@ -147,15 +144,6 @@ def surface_of(request: SampleRequest) -> Tensor:
             "a good image to start from"
         )
     return request.background_images
-
-
-def require_halvings(tile_size: int, layers: int) -> None:
-    """Raise a ValueError unless a discriminator can halve the tiles so often."""
-    if tile_size % (1 << layers):
-        raise ValueError(
-            f"training.tile_size {tile_size} cannot be halved {layers} times; choose a multiple "
-            f"of {1 << layers}, or fewer network.discriminator_layers"
-        )
 
 
 def surface_noise(seeds: Tensor, channels: int, size: torch.Size) -> Tensor:
