@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from flawsmith.data.schema import IGNORE
 from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SampleRequest
 from flawsmith.systems.difference_masks import (
@@ -103,6 +104,15 @@ def test_a_sample_is_the_changed_surface_with_the_class_asked_for():
     assert not samples.images[1].any()
     assert torch.equal(samples.backgrounds, request.backgrounds)
     assert all(layer.shape[-2:] == (48, 48) for layer in samples.layers.values())
+
+
+def test_a_defect_that_was_not_painted_is_unknown():
+    defects = torch.zeros(1, 48, 48, dtype=torch.long)
+    defects[0, 8:20, 8:20] = 2
+    surface = torch.zeros(1, 1, 48, 48)
+    request = SampleRequest(defects, torch.zeros_like(defects), background_images=surface)
+    samples = sample_difference(lambda image, classes, seeds: image, request, torch.tensor([1]))
+    assert (samples.defects == IGNORE).all()
 
 
 def test_a_request_without_surfaces_is_refused():

@@ -2,7 +2,7 @@ import torch
 
 from flawsmith.data.schema import IGNORE
 from flawsmith.systems.base import SampleRequest
-from flawsmith.systems.joint_masks import TRIES, join, sample_joint, separate
+from flawsmith.systems.joint_masks import TRIES, join, or_unknown, sample_joint, separate
 from flawsmith.systems.repeated_updates import NEXT_DRAW
 
 
@@ -51,7 +51,7 @@ def test_a_mask_without_its_class_is_tried_again_by_itself():
     assert samples.seeds.tolist() == [5, 6]
 
 
-def test_after_the_last_try_the_label_is_what_is_shown():
+def test_after_the_last_try_an_image_that_shows_nothing_is_unknown():
     request = SampleRequest(label_maps(), torch.zeros(2, 6, 6, dtype=torch.long))
     calls = []
 
@@ -61,4 +61,21 @@ def test_after_the_last_try_the_label_is_what_is_shown():
 
     samples = sample_joint(make, request, torch.tensor([5, 6]), 1)
     assert calls == [2] * TRIES
-    assert not samples.defects.any()
+    assert (samples.defects == IGNORE).all()
+
+
+def test_an_image_of_another_class_keeps_the_label_that_it_shows():
+    request = SampleRequest(label_maps()[:1], torch.zeros(1, 6, 6, dtype=torch.long))
+
+    def make(seeds, classes):
+        joint = torch.full((1, 3, 6, 6), -1.0)
+        joint[0, 1, 2:4, 2:4] = 0.5
+        return joint
+
+    defects = sample_joint(make, request, torch.tensor([5]), 1).defects
+    assert sorted(defects.unique().tolist()) == [0, 1]
+
+
+def test_a_good_image_that_was_asked_for_stays_good():
+    empty = torch.zeros(1, 4, 4, dtype=torch.long)
+    assert not or_unknown(empty, torch.tensor([0])).any()

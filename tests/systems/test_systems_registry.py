@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flawsmith.config import preset_names
-from flawsmith.data.schema import Schema, make_backgrounds, make_defects
+from flawsmith.data.schema import IGNORE, Schema, make_backgrounds, make_defects
 from flawsmith.data.tiles import TileSource
 from flawsmith.experiment.train_synthesizer import build_system, configure
 from flawsmith.experiment.training_data import tile_source, training_datasets
@@ -68,7 +68,9 @@ def test_samples_carry_everything_and_stay_in_range(name, pouch_folder):
     assert samples.images.max() <= 1.0
     assert samples.mask_source in {"conditioning", "joint", "difference", "pseudo"}
     assert torch.equal(samples.seeds, batch.seeds)
-    assert samples.defects.max() <= schema.num_defects
+    unknown = (samples.defects == IGNORE).flatten(1)
+    assert torch.equal(unknown.any(dim=1), unknown.all(dim=1))  # a whole image, or no pixel of it
+    assert samples.defects[samples.defects != IGNORE].le(schema.num_defects).all()
     assert all(layer.shape[-2:] == batch.images.shape[-2:] for layer in samples.layers.values())
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flawsmith.data.images import BoolArray
 from flawsmith.systems.base import SampleRequest, Samples
+from flawsmith.systems.joint_masks import or_unknown
 from flawsmith.systems.style import main_class
 from flawsmith.systems.translation import surface_of
 
@@ -70,7 +71,7 @@ def sample_difference(
 ) -> Samples:
     """Return one image for each label map of the request, of which the class alone is used.
 
-    A request for no defect gets its surface back.
+    A request for no defect gets its surface back; where nothing changed the label is unknown.
 
     Args:
         translate: surfaces N x C x H x W, classes N (1 to K) and seeds N to images.
@@ -88,7 +89,7 @@ def sample_difference(
     defects = difference_masks(surface, images, classes)
     return Samples(
         images=images,
-        defects=defects,
+        defects=or_unknown(defects, classes),
         backgrounds=request.backgrounds,
         mask_source="difference",
         seeds=seeds,

@@ -39,13 +39,26 @@ def separate(joint: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     return images.clamp(-1.0, 1.0), torch.where(highest > 0, index + 1, 0)
 
 
+def or_unknown(defects: Tensor, classes: Tensor) -> Tensor:
+    """Return the label maps, all to be ignored where a defect was asked for and none is shown.
+
+    Such an image is no good one: it may show what its mask does not.
+
+    Args:
+        defects: N x H x W.
+        classes: N, what was asked for; 0 for a good image.
+    """
+    empty = (classes > 0) & ~(defects > 0).flatten(1).any(dim=1)
+    return torch.where(empty[:, None, None], IGNORE, defects)
+
+
 def sample_joint(
     make: Callable[[Tensor, Tensor], Tensor], request: SampleRequest, seeds: Tensor, channels: int
 ) -> Samples:
     """Return one image for each label map of the request, of which the class alone is asked for.
 
     An image whose mask does not show its class is made again from another latent, up to `TRIES`
-    times; then it stays as it is, with the label that it shows.
+    times; then it stays as it is, with the label that it shows, or as unknown if it shows none.
 
     Args:
         make: seeds N and classes N (1 to K) to N x (C + K) x H x W; image i follows from seed i.
@@ -63,7 +76,7 @@ def sample_joint(
         images[missing], defects[missing] = separate(again, channels)
     return Samples(
         images=images,
-        defects=defects,
+        defects=or_unknown(defects, classes),
         backgrounds=request.backgrounds,
         mask_source="joint",
         seeds=seeds,
