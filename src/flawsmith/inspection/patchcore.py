@@ -261,12 +261,12 @@ class PatchCore:
         return np.stack([1 - anomalous, anomalous]).astype(np.float32)
 
     def calibrated(self, good_parts: Sequence[BorderStatistics], overkill: float) -> Self:
-        """Return the same with the scale that fails at most a share ``overkill`` of good parts.
+        """Return the same with the scale that fails about a share ``overkill`` of good parts.
 
         The k-th smallest of the parts' n highest excesses, k = ceil((n + 1) (1 - overkill)): the
-        next good part exceeds it with at most this probability (split conformal prediction). With
-        fewer than `parts_needed` it is the highest. What to expect of a part comes from the other
-        parts, nearly as it will for the next one (from one more).
+        next good part exceeds it with about this probability (split conformal prediction, not
+        exact here: what to expect of a part comes from the other parts, for the next one from one
+        more). With fewer than `parts_needed` it is the highest.
 
         Args:
             good_parts: of the heat maps of each good part that was not learned from.
