@@ -25,17 +25,17 @@ def test_page_states_counts_intervals_and_within_chance(plant, tmp_path: Path, b
     text = page.text
     assert (
         "Now 2 of 25 defective parts missed (8 %, between 1 % and 26 %); before, 6 of 25 "
-        "(24 %, between 9.4 % and 45 %). The intervals overlap, so the difference is within chance."
+        "(24 %, between 9.4 % and 45 %). The intervals overlap, so this proves nothing."
     ) in text
     assert "No proof that synthetic images (dbs_gan) helped" in text
     assert "Now 0 of 10 good parts rejected (0 %, between 0 % and 31 %)" in text
-    assert "newly found 4, newly missed 0" in text
+    assert "newly found 4, newly missed 0 (p = 0.12)" in text
     assert "the old way Fixed rules (machine vision)" in text
     assert "12 of 25" in text
     assert "no better than 13.7 % missed" in text
     assert "3 real + 47 synthetic" in text
     assert "0 absent from the test" in text
-    assert "the intervals overlap: the difference is within chance" in text
+    assert "the intervals overlap: this proves nothing" in text
     assert "0.40 (0.30 to 0.50)" in text
     assert "0.50 (0.40 to 0.60)" in text
     assert numbers["before"] == 1
@@ -115,7 +115,7 @@ def test_one_model_has_no_comparison_and_says_so(plant, tmp_path: Path, build) -
     assert "No learned model trained another way was tested to compare with." in page.text
     assert "No defective part was missed" in page.text
     assert "No good part was rejected." in page.text
-    assert "within chance" not in page.text
+    assert "proves nothing" not in page.text
     assert numbers["before"] is None
     assert numbers["synthetic"] is None
 
@@ -127,7 +127,9 @@ def test_one_model_is_set_beside_the_old_way(plant, tmp_path: Path, build) -> No
         "The old way (fixed rules): 20 of 25 defective parts missed (80 %, between 59 % and 93 %); "
         "the intervals do not overlap, the model has fewer."
     ) in text
-    assert "3 of 10 good parts rejected (30 %, between 6.7 % and 65 %); the difference is" in text
+    assert (
+        "3 of 10 good parts rejected (30 %, between 6.7 % and 65 %); the intervals overlap." in text
+    )
 
 
 def test_no_good_and_no_defective_parts(tmp_path: Path, build, make_plant) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 from flawsmith.config import StrictModel
 from flawsmith.experiment.plant import Estimate, best_provable_share, parts_to_show
 from flawsmith.metrics.evaluation import Interval, Rate
+from flawsmith.metrics.paired import mcnemar
 
 Direction = Literal["better", "worse", "same", "unknown"]
 
@@ -176,8 +177,9 @@ def _headline(
     if directions == {"same"}:
         return f"{subject} made no difference on these parts.", "open"
     if "better" not in directions:
-        return f"No sign that {change} helped: the change is for the worse, within chance.", "open"
-    return f"No proof that {change} helped: the difference is within chance.", "open"
+        worse = "the change is for the worse, and its intervals overlap"
+        return f"No sign that {change} helped: {worse}.", "open"
+    return f"No proof that {change} helped: the intervals overlap.", "open"
 
 
 def _sentence(
@@ -191,8 +193,8 @@ def _sentence(
     then = f"{before.count} of {before.total} ({range_words(before)})"
     tail = {
         "same": "The count is the same as before.",
-        "better": "The intervals overlap, so the difference is within chance.",
-        "worse": "It is for the worse; the intervals overlap, so it is within chance.",
+        "better": "The intervals overlap, so this proves nothing.",
+        "worse": "It is for the worse; the intervals overlap, so this proves nothing.",
         "unknown": "",
     }[comparison.direction]
     if comparison.proven:
@@ -236,7 +238,7 @@ def _beside(
         if before is None or after is None:
             continue
         comparison = compare_rates(before, after)
-        tail = "the difference is within chance"
+        tail = "the intervals overlap"
         if comparison.direction == "same":
             tail = "no difference"
         elif comparison.proven:
@@ -244,6 +246,23 @@ def _beside(
             tail = f"the intervals do not overlap, the model has {change}"
         sentences.append(f"The old way (fixed rules): {rate_words(before, *what)}; {tail}.")
     return sentences
+
+
+def paired_words(found: int, missed: int, passed: int, rejected: int) -> str:
+    """Say how many parts changed, and how likely that is where either model is as good.
+
+    Args:
+        found: defective parts that only the model after rejects.
+        missed: those that only the model before rejects.
+        passed: good parts that only the model before rejects.
+        rejected: those that only the model after rejects.
+    """
+    return (
+        f"Part by part: newly found {found}, newly missed {missed} "
+        f"(p = {mcnemar(found, missed):.2g}); good parts no longer rejected {passed}, newly "
+        f"rejected {rejected} (p = {mcnemar(passed, rejected):.2g}). p is McNemar's exact test of "
+        "these two models; another training of each would tell whether it is their luck."
+    )
 
 
 def power_words(defective: int, good: int) -> str:
