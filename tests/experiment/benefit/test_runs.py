@@ -6,9 +6,9 @@ import pytest
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
 from flawsmith.experiment.benefit.facts import BenefitFacts
+from flawsmith.experiment.benefit.finished import FINISHED_FILE
 from flawsmith.experiment.benefit.page import write_report
 from flawsmith.experiment.benefit.plan import FALLBACK_MIX, Mix
-from flawsmith.experiment.benefit.runs import FINISHED_FILE
 from flawsmith.experiment.ledger import read_lines
 from flawsmith.metrics.evaluation import EVALUATION_FILE
 from flawsmith.training.loop import Hooks

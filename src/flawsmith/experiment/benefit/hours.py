@@ -44,8 +44,8 @@ class Hours:
         """Return the seconds of a synthesizer's training."""
         workload = synthesizer_workload(config)
         if issubclass(SYSTEMS.get(config.system), UntrainedSystem):
-            return self._seconds(workload, lambda: 1.0)
-        return self._seconds(
+            return self.seconds_of(workload, lambda: 1.0)
+        return self.seconds_of(
             workload,
             lambda: (
                 estimate(lambda: build_system(config, self.schema), config, self.schema).seconds
@@ -54,7 +54,7 @@ class Hours:
 
     def synthesis(self, system: str, images: int) -> float:
         """Return the seconds of making a synthetic set."""
-        return self._seconds(("synthesis", system, images), lambda: images / IMAGES_PER_SECOND)
+        return self.seconds_of(("synthesis", system, images), lambda: images / IMAGES_PER_SECOND)
 
     def model(self, config: InspectionModelConfig) -> float:
         """Return the seconds of training and test of an inspection model."""
@@ -63,9 +63,10 @@ class Hours:
             costs = estimate(lambda: SegmentationTraining(config, self.schema), config, self.schema)
             return costs.seconds * OTHER_SHARE
 
-        return self._seconds(model_workload(config), guess)
+        return self.seconds_of(model_workload(config), guess)
 
-    def _seconds(self, workload: Workload, guess: Callable[[], float]) -> float:
+    def seconds_of(self, workload: Workload, guess: Callable[[], float]) -> float:
+        """Return the median of what steps like this one took, or a guess, made once."""
         if workload in self.timed:
             return statistics.median(self.timed[workload])
         if workload not in self._guessed:

@@ -123,23 +123,25 @@ class Identity:
 
     def synthesizer_key(self, step: Step) -> str:
         """Return the key of the synthesizer of a step's arm and fold."""
-        config = _without_paths(self.synthesizer_config(step))
-        return _hash(self.fingerprint, config, _code(SYNTHESIS_CODE, SYSTEMS.get(config["system"])))
+        config = without_paths(self.synthesizer_config(step))
+        return short_hash(
+            self.fingerprint, config, code_of(SYNTHESIS_CODE, SYSTEMS.get(config["system"]))
+        )
 
     def set_key(self, step: Step) -> str:
         """Return the key of the synthetic set of a step's arm and fold."""
         given = self.arms[step.arm].folder(step.fold)
         if given is not None:
             made = (Path(given) / SETTINGS_FILE).read_text(encoding="utf-8")
-            return _hash(made, DefectDataset.open(Path(given)).fingerprint())
-        return _hash(self.synthesizer_key(step), self.settings.per_class)
+            return short_hash(made, DefectDataset.open(Path(given)).fingerprint())
+        return short_hash(self.synthesizer_key(step), self.settings.per_class)
 
     def model_key(self, step: Step, mix: Mix | None) -> str:
         """Return the key of an inspection model's run."""
-        config = _without_paths(self.model_config(step, mix))
+        config = without_paths(self.model_config(step, mix))
         made = "" if step.arm == REAL else self.set_key(step)
-        code = _code(MODEL_CODE, NETWORKS.get(step.network))
-        return _hash(step.kind, self.fingerprint, config, made, code)
+        code = code_of(MODEL_CODE, NETWORKS.get(step.network))
+        return short_hash(step.kind, self.fingerprint, config, made, code)
 
     def synthesizer_folder(self, step: Step) -> Path:
         """Return the run folder of the synthesizer of a step's arm and fold."""
@@ -177,18 +179,21 @@ def _shortened(config: InspectionModelConfig, share: float) -> InspectionModelCo
     return config.model_copy(update={"training": shorter})
 
 
-def _without_paths(config: RunConfig) -> dict[str, Any]:
+def without_paths(config: RunConfig) -> dict[str, Any]:
+    """Return a configuration as plain values, without what changes nothing that is computed."""
     values = config.model_dump(mode="json")
     values.pop("arm", None)
     values["data"] = {k: v for k, v in values["data"].items() if k not in ("path", "synthetic")}
     return values
 
 
-def _hash(*what: object) -> str:
+def short_hash(*what: object) -> str:
+    """Return a key of plain values: 16 hexadecimal digits."""
     text = json.dumps(what, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @functools.cache
-def _code(parts: tuple[str, ...], entry: Callable[..., object]) -> str:
+def code_of(parts: tuple[str, ...], entry: Callable[..., object] | None = None) -> str:
+    """Return the hash of files and of a registered entry; read once, as code does not change."""
     return code_hash(parts, entry)

@@ -5,7 +5,6 @@ synthetic set that is complete has a small file that says so. What a kill left h
 from its checkpoint.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,12 @@ from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import part_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.balance import balance
+from flawsmith.experiment.benefit.finished import (
+    FINISHED_FILE,
+    finish,
+    finished_seconds,
+    trained_seconds,
+)
 from flawsmith.experiment.benefit.hours import Hours, model_workload, synthesizer_workload
 from flawsmith.experiment.benefit.identity import Identity
 from flawsmith.experiment.benefit.plan import (
@@ -34,13 +39,12 @@ from flawsmith.experiment.train_model import evaluate_run, train_model
 from flawsmith.experiment.train_synthesizer import train_synthesizer
 from flawsmith.experiment.training_data import training_records
 from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
-from flawsmith.storage import exclusive, write_text
+from flawsmith.storage import exclusive
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import CONFIG_FILE
 from flawsmith.training.loop import Hooks
 
 LEDGER_FILE = "ledger.jsonl"
-FINISHED_FILE = "finished.json"
 Line = dict[str, Any]
 
 
@@ -241,9 +245,9 @@ class BenefitTest:
     def finished_seconds(self, step: Step) -> float | None:
         """Return what a step took; None if it is not done."""
         if step.kind == "synthesizer":
-            return _finished_seconds(self.identity.synthesizer_folder(step))
+            return finished_seconds(self.identity.synthesizer_folder(step))
         if step.kind == "synthesis":
-            return _finished_seconds(self.identity.synthetic_folder(step))
+            return finished_seconds(self.identity.synthetic_folder(step))
         line = self._line(step)
         return None if line is None else float(line["seconds"])
 
@@ -262,10 +266,10 @@ class BenefitTest:
 
     def _train_synthesizer(self, step: Step, hooks: Hooks) -> None:
         run = self.identity.synthesizer_folder(step)
-        begin, before = time.perf_counter(), _trained_seconds(run)
+        begin, before = time.perf_counter(), trained_seconds(run)
         config = self.identity.synthesizer_config(step)
         train_synthesizer(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
-        _finish(run, before + time.perf_counter() - begin)
+        finish(run, before + time.perf_counter() - begin)
 
     def _synthesize(self, step: Step, hooks: Hooks) -> None:
         run, out = self.identity.synthesizer_folder(step), self.identity.synthetic_folder(step)
@@ -279,13 +283,13 @@ class BenefitTest:
         begin = time.perf_counter()
         with hooks.bar("synthesize", sum(plan.values())) as advance:
             synthesize(run, self.dataset, out, plan=plan, advance=advance)
-        _finish(out, time.perf_counter() - begin)
+        finish(out, time.perf_counter() - begin)
 
     def _train_model(self, step: Step, hooks: Hooks) -> None:
         mix = self.step_mix(step)
         config, key = self.identity.model_config(step, mix), self.identity.model_key(step, mix)
         run = self.identity.model_folder(step, mix)
-        begin, before = time.perf_counter(), _trained_seconds(run)
+        begin, before = time.perf_counter(), trained_seconds(run)
         train_model(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
         line: Line = {
             "kind": step.kind,
@@ -313,23 +317,6 @@ class BenefitTest:
         config = self.identity.model_config(step, self.step_mix(step))
         training, validation = training_records(self.dataset, config.data)
         return sum(bool(names) for names in part_defects([*training, *validation]).values())
-
-
-def _finish(folder: Path, seconds: float) -> None:
-    write_text(folder / FINISHED_FILE, json.dumps({"seconds": round(seconds, 1)}) + "\n")
-
-
-def _finished_seconds(folder: Path) -> float | None:
-    path = folder / FINISHED_FILE
-    if not path.is_file():
-        return None
-    return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-
-
-def _trained_seconds(run: Path) -> float:
-    """Return the seconds of training in a run that a kill left behind."""
-    saved = ckpt.checkpoints(run)
-    return float(ckpt.read_state(saved[-1])["progress"].get("seconds", 0.0)) if saved else 0.0
 
 
 def _validation_figure(run: Path) -> float | None:
