@@ -1,6 +1,7 @@
 """Shared fixtures: where the public test images are, one thread a process."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def pouch_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     dataset = write_pouch(folder, settings)
     write_metadata(dataset.root / METADATA_FILE, split_folds(dataset, k=3))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def labels_only_folder(pouch_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images and folds of `pouch_folder` with labels for whole images and no mask."""
+    from flawsmith.data.dataset import METADATA_FILE, DefectDataset, write_metadata
+
+    folder = tmp_path_factory.mktemp("data") / "labels_only"
+    shutil.copytree(pouch_folder, folder, ignore=shutil.ignore_patterns("masks", "backgrounds"))
+    nowhere = {"mask_file_name": None, "background_file_name": None, "instances": []}
+    records = [
+        record.model_copy(update={**nowhere, "weak_labels": record.labels})
+        for record in DefectDataset.open(pouch_folder)
+    ]
+    write_metadata(folder / METADATA_FILE, records)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ class DataConfig(StrictModel):
 
     Attributes:
         path: folder of the defect data set.
+        labels: what they say: pixel, where a defect is, and tiles are crops at native scale; image,
+            only that the image shows it, and a tile is the whole image.
         fold: the test fold, never seen in training; None if the data set has no folds.
         synthetic: folders of synthetic data sets to mix in.
         synthetic_share: share of the crops of a class that comes from the synthetic images,
@@ -39,6 +42,7 @@ class DataConfig(StrictModel):
     """
 
     path: str
+    labels: Literal["pixel", "image"] = "pixel"
     fold: int | None = 0
     synthetic: list[str] = []
     synthetic_share: float = Field(default=0.5, ge=0, le=1)
@@ -59,6 +63,8 @@ class Tile:
         seed: whatever is random in the use of this tile depends on it.
         clean: the same surface without its defects, like ``image``; equal to it away from them.
             None unless the source was asked for it.
+        present: whether the image shows each of the schema's defects, where labels are for whole
+            images; else None.
     """
 
     image: NDArray[np.float32]
@@ -66,10 +72,11 @@ class Tile:
     label: int
     seed: int
     clean: NDArray[np.float32] | None = None
+    present: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
-class _Instance:
+class Instance:
     """One defect region: which image, and its bounding box (y, x, height, width)."""
 
     image: int
@@ -119,13 +126,13 @@ class TileSource:
         self._items = [(dataset, record) for dataset in datasets for record in dataset.records]
         self._cache: OrderedDict[int, tuple[NDArray[np.float32], LabelMap]] = OrderedDict()
         self._cached_bytes = 0
-        self._instances: dict[tuple[int, str], list[_Instance]] = defaultdict(list)
+        self._instances: dict[tuple[int, str], list[Instance]] = defaultdict(list)
         self._good: list[int] = []
         for index, (dataset, record) in enumerate(self._items):
             self._index(index, dataset, record)
         self.classes = sorted({label for label, _ in self._instances})
         if not self.classes:
-            raise FlawsmithError("no training image has a labelled defect; check the masks")
+            raise FlawsmithError("no training image has a labelled defect; check labels and masks")
 
     def _index(self, index: int, dataset: DefectDataset, record: ImageRecord) -> None:
         if not record.labels:
@@ -138,7 +145,7 @@ class TileSource:
             _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
             for x, y, width, height, _ in stats[1:]:
                 box = (int(y), int(x), int(height), int(width))
-                self._instances[int(label), record.source].append(_Instance(index, box))
+                self._instances[int(label), record.source].append(Instance(index, box))
 
     def __getitem__(self, index: int) -> Tile:
         """Return tile ``index``; there is no last one."""
@@ -153,7 +160,7 @@ class TileSource:
         tile = change_light(tile, self.augmentation, rng)
         seed = int(rng.integers(1 << 62))
         if not self.clean:
-            return Tile(tile, labels, label, seed)
+            return Tile(tile, labels, label, seed, present=self._present(image_index))
         image, clean = np.split(tile, 2, axis=2)
         # The noise was drawn for both; where nothing was removed it must be the same.
         return Tile(image, labels, label, seed, np.where(same, image, clean))
@@ -185,7 +192,7 @@ class TileSource:
         y, x = y + rng.uniform(-reach, reach), x + rng.uniform(-reach, reach)
         return index, (_inside(y, half, record.height), _inside(x, half, record.width))
 
-    def _draw_source(self, label: int, rng: np.random.Generator, *, mixed: bool) -> list[_Instance]:
+    def _draw_source(self, label: int, rng: np.random.Generator, *, mixed: bool) -> list[Instance]:
         real = self._instances.get((label, "real"), [])
         synthetic = self._instances.get((label, "synthetic"), [])
         if not real or not synthetic:
@@ -195,23 +202,31 @@ class TileSource:
         return synthetic if drawn and mixed else real
 
     def _load(self, index: int) -> tuple[NDArray[np.float32], LabelMap]:
-        """Return image and label map, from a cache bounded in bytes.
-
-        With ``clean`` the channels of the image without its defects follow those of the image.
-        """
+        """Return what `_read` does, from a cache bounded in bytes."""
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]
-        dataset, record = self._items[index]
-        image, label_map = to_unit(dataset.image(record), dataset.schema), dataset.label_map(record)
-        if self.clean:
-            image = np.concatenate([image, self._without_defects(index, image, label_map)], axis=2)
-        entry = image, label_map
+        entry = self._read(index)
         self._cache[index] = entry
         self._cached_bytes += _bytes(entry)
         while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= _bytes(self._cache.popitem(last=False)[1])
         return entry
+
+    def _read(self, index: int) -> tuple[NDArray[np.float32], LabelMap]:
+        """Return image and label map.
+
+        With ``clean`` the channels of the image without its defects follow those of the image.
+        """
+        dataset, record = self._items[index]
+        image, label_map = to_unit(dataset.image(record), dataset.schema), dataset.label_map(record)
+        if self.clean:
+            image = np.concatenate([image, self._without_defects(index, image, label_map)], axis=2)
+        return image, label_map
+
+    def _present(self, index: int) -> NDArray[np.bool_] | None:
+        """Return which defects the image shows, where labels are for whole images."""
+        return None
 
     def _without_defects(
         self, index: int, image: NDArray[np.float32], label_map: LabelMap

@@ -9,6 +9,7 @@ import numpy as np
 from flawsmith.config import apply_overrides, load_preset, validate
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, write_index_mask
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import (
     PATCHCORE,
@@ -67,7 +68,8 @@ def configure_model(
         NETWORKS.get(network)
     values |= {"system": network, "preset": preset}
     values["arm"] = arm or (_arm(synthetic) if network in NETWORKS else network)
-    values["data"] = {"path": str(data.absolute()), **values.get("data", {})}
+    given = {"path": str(data.absolute()), "labels": kind_of_labels(data)}
+    values["data"] = given | values.get("data", {})
     values["data"]["synthetic"] = [str(folder.absolute()) for folder in synthetic]
     if fold is not None:
         values["data"]["fold"] = fold

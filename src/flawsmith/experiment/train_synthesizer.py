@@ -8,6 +8,7 @@ import torch
 from flawsmith.config import apply_overrides, load_preset, validate
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.data.tiles import Tile, TileSource
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.runs import create_run
 from flawsmith.experiment.sample_gallery import write_gallery
@@ -40,7 +41,8 @@ def configure(
     config_class = SYSTEMS.get(system).config_class
     values = load_preset(system, preset)
     values |= {"system": system, "preset": preset}
-    values["data"] = {"path": str(data.absolute()), **values.get("data", {})}
+    given = {"path": str(data.absolute()), "labels": kind_of_labels(data)}
+    values["data"] = given | values.get("data", {})
     if fold is not None:
         values["data"]["fold"] = fold
     values = apply_overrides(values, overrides)

@@ -8,6 +8,7 @@ from pathlib import Path
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import inner_validation, part_defects
 from flawsmith.data.tiles import DataConfig, TileSource
+from flawsmith.data.whole_images import WholeImageSource
 from flawsmith.errors import FlawsmithError
 from flawsmith.training.config import RunConfig
 
@@ -99,7 +100,8 @@ def tile_source(
     datasets: list[DefectDataset], config: RunConfig, *, clean: bool = False
 ) -> TileSource:
     """Return the training tiles of a run, with their surface without defects if ``clean``."""
-    return TileSource(
+    kind = WholeImageSource if config.data.labels == "image" else TileSource
+    return kind(
         datasets,
         tile_size=config.training.tile_size,
         data=config.data,

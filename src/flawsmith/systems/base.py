@@ -33,6 +33,8 @@ class Batch:
         labels: N int64; the defect that the crop was drawn for, 0 for a good crop.
         seeds: N int64; whatever is random in the use of crop i depends on seed i alone.
         clean: like the images, without their defects; for systems with ``trains_on_clean``.
+        present: N x K float32, 1 for each defect that the image shows, where labels are for whole
+            images; else None.
     """
 
     images: Tensor
@@ -41,6 +43,7 @@ class Batch:
     labels: Tensor
     seeds: Tensor
     clean: Tensor | None = None
+    present: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -63,6 +66,7 @@ class Batch:
 def stack_tiles(tiles: list[Tile]) -> Batch:
     """Return tiles as a batch: images from [0, 1] to [-1, 1], channels first."""
     clean = [tile.clean for tile in tiles if tile.clean is not None]
+    present = [tile.present for tile in tiles if tile.present is not None]
     return Batch(
         images=_signed([tile.image for tile in tiles]),
         defects=_indices([tile.label_map.defects for tile in tiles]),
@@ -70,6 +74,7 @@ def stack_tiles(tiles: list[Tile]) -> Batch:
         labels=torch.tensor([tile.label for tile in tiles]),
         seeds=torch.tensor([tile.seed for tile in tiles]),
         clean=_signed(clean) if clean else None,
+        present=torch.from_numpy(np.stack(present)).float() if present else None,
     )
 
 
