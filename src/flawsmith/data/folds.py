@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.fold_csv import FoldRow, read_fold_rows
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, listed
 
 FEWEST_TEST_PARTS = 10
 """With fewer test parts the figures of a class describe what was seen and prove nothing."""
@@ -374,9 +374,8 @@ def _updated(record: ImageRecord, row: FoldRow) -> ImageRecord:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     noun = "image" if len(names) == 1 else "images"
-    return f"{len(names)} {noun} ({', '.join(names[:3])}{more})"
+    return f"{len(names)} {noun} ({listed(names)})"
 
 
 def _name(record: ImageRecord) -> str:

@@ -10,12 +10,10 @@ import numpy as np
 from flawsmith.data.dataset import ImageRecord
 from flawsmith.data.images import LabelArray
 from flawsmith.data.schema import BACKGROUND_COLOURS, DEFECT_COLOURS, Background, Defect
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, listed
 
 Node = TypeVar("Node", bound=Hashable)
 Entry = TypeVar("Entry", bound=Background | Defect)
-
-SHOWN_FILES = 3
 
 
 class Unions(Generic[Node]):
@@ -184,10 +182,8 @@ def _join_copies(
                 copies.append(f"{record.file_name} of {labels[place]}")
     if not copies:
         return []
-    more = f" and {len(copies) - SHOWN_FILES} more" if len(copies) > SHOWN_FILES else ""
-    listed = ", ".join(copies[:SHOWN_FILES]) + more
-    return [f"{len(copies)} images are in an earlier set byte for byte ({listed}); both stay, in "
-            "one part"]  # fmt: skip
+    return [f"{len(copies)} images are in an earlier set byte for byte ({listed(copies)}); both "
+            "stay, in one part"]  # fmt: skip
 
 
 def _part_names(

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawsmith.data.check_report import Box, Finding
+from flawsmith.errors import listed
 
 TINY_PX = 4
 """Area up to which a region is listed, in pixels."""
 
 _TYPICAL = 8 * TINY_PX
-_PLACES = 3
 
 
 def tiny_regions(
@@ -27,20 +27,19 @@ def tiny_regions(
     larger = {name for name, sizes in areas.items() if np.median(sizes) >= _TYPICAL}
     findings = []
     for file, regions in crumbs.items():
-        listed = sorted((r for r in regions if r[0] in larger), key=lambda region: region[1:])
-        if not listed:
+        tiny = sorted((r for r in regions if r[0] in larger), key=lambda region: region[1:])
+        if not tiny:
             continue
-        counts = Counter(name for name, _, _ in listed)
+        counts = Counter(name for name, _, _ in tiny)
         classes = ", ".join(f"{count} of {name}" for name, count in counts.items())
-        places = [f"{area} px at x={box[0]}, y={box[1]}" for _, area, box in listed[:_PLACES]]
-        more = f" and {len(listed) - _PLACES} more" if len(listed) > _PLACES else ""
+        places = [f"{area} px at x={box[0]}, y={box[1]}" for _, area, box in tiny]
         findings.append(
             Finding(
                 kind="tiny_regions",
                 file=file,
-                message=f"regions of at most {TINY_PX} px: {classes} ({', '.join(places)}{more}); "
+                message=f"regions of at most {TINY_PX} px: {classes} ({listed(places)}); "
                 "defects, or slips of the brush?",
-                box=listed[0][2],
+                box=tiny[0][2],
             )
         )
     return findings

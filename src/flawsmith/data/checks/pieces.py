@@ -4,8 +4,7 @@ from flawsmith.data.check_report import Finding
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.parts import join_parts
 from flawsmith.data.views import Views
-
-_NAMED = 5
+from flawsmith.errors import listed
 
 
 def judge_pieces(dataset: DefectDataset, views: Views) -> list[Finding]:
@@ -31,8 +30,8 @@ def judge_pieces(dataset: DefectDataset, views: Views) -> list[Finding]:
                     file=group[0],
                     others=group[1:],
                     message=f"{len(group)} images look like one piece, but their origin puts them "
-                    f"into parts {_list(parts)}; if it is one, give them one part, or one image "
-                    "trains and another tests",
+                    f"into parts {listed(parts, 5)}; if it is one, give them one part, or one "
+                    "image trains and another tests",
                 )
             )
         elif free:
@@ -46,8 +45,3 @@ def judge_pieces(dataset: DefectDataset, views: Views) -> list[Finding]:
                 )
             )
     return findings
-
-
-def _list(parts: list[str]) -> str:
-    shown = ", ".join(parts[:_NAMED])
-    return shown if len(parts) <= _NAMED else f"{shown} and {len(parts) - _NAMED} more"

@@ -16,7 +16,7 @@ from flawsmith.data.formats.archives import ArchiveMember, is_archive, unpack
 from flawsmith.data.formats.text import decode_name, decode_text, parse_json
 from flawsmith.data.images import is_image_file
 from flawsmith.data.schema import SCHEMA_FILE
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, listed
 
 MAX_LABEL_BYTES = 256 << 20
 """Larger label files are refused: no annotation tool writes them, and they fill the memory."""
@@ -219,8 +219,7 @@ class SourceFolder:
         )
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
         folders = sorted({posixpath.dirname(name) or "." for name in self.files})
-        more = f" and {len(folders) - 6} more" if len(folders) > 6 else ""
-        return f"{kinds} in {', '.join(folders[:6])}{more}"
+        return f"{kinds} in {listed(folders, 6)}"
 
     def _walk(self, unpack_to: Path | None) -> None:
         seen: set[str] = set()

@@ -24,7 +24,7 @@ from flawsmith.data.formats.pixel_facts import PixelFacts, PixelTally
 from flawsmith.data.formats.text import decode_name, printable
 from flawsmith.data.images import ImageArray, read_image
 from flawsmith.data.schema import PixelSize, Schema, make_backgrounds
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, listed
 from flawsmith.storage import require_free, resumable_folder, write_text
 
 REPORT_FILE = "import.json"
@@ -319,9 +319,8 @@ class _Import:
                 self.records[i] = record.model_copy(update=update)
 
     def _nothing_usable(self) -> str:
-        seen = "; ".join(f"{f.file}: {f.message}" for f in self.findings[:3])
-        more = f" and {len(self.findings) - 3} more" if len(self.findings) > 3 else ""
-        why = f" ({seen}{more})" if seen else ""
+        seen = [f"{f.file}: {f.message}" for f in self.findings]
+        why = f" ({listed(seen, separator='; ')})" if seen else ""
         return f"{self.folder.root} has no usable image{why}; it has {self.folder.describe()}"
 
     def report(self, chosen: str, reason: str) -> ImportReport:

@@ -22,9 +22,7 @@ from flawsmith.data.history.transaction import (
     settle,
 )
 from flawsmith.data.schema import Schema
-from flawsmith.errors import FlawsmithError
-
-SHOWN_FILES = 3
+from flawsmith.errors import FlawsmithError, listed
 
 
 def undo(root: Path, *, redo: bool = False) -> Operation:
@@ -78,19 +76,14 @@ def _refuse_changed(root: Path, target: Operation) -> None:
     ]
     if changed:
         raise FlawsmithError(
-            f"{title}: {_listed(changed)} changed since in another way, and that would be lost; "
+            f"{title}: {listed(changed)} changed since in another way, and that would be lost; "
             "put the files back as they were, or keep the data set as it is"
         )
     old = [change for change in target.files if change.before is not None]
     found_old = digests([kept / change.file for change in old])
     damaged = [c.file for c, found in zip(old, found_old, strict=True) if found != c.before]
     if damaged:
-        raise FlawsmithError(f"{title}: in {kept}, {_listed(damaged)} is missing or damaged")
-
-
-def _listed(files: list[str]) -> str:
-    more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
-    return ", ".join(files[:SHOWN_FILES]) + more
+        raise FlawsmithError(f"{title}: in {kept}, {listed(damaged)} is missing or damaged")
 
 
 def prune(root: Path) -> int:
