@@ -58,7 +58,7 @@ def choose_thresholds(
     Raises:
         FlawsmithError: if there is no record, a synthetic one, or the scores do not fit.
     """
-    tested = _testable(dataset.schema, records)
+    tested = testable_records(dataset.schema, records)
     histogram = segmentation.ScoreHistogram(dataset.schema.num_defects)
     for record in tested:
         if _has_pixel_labels(record):
@@ -134,7 +134,7 @@ def _inspect(
     return index_map, ratio * min(*thresholds.pixel, thresholds.region), None
 
 
-def _testable(schema: Schema, records: Sequence[ImageRecord]) -> list[ImageRecord]:
+def testable_records(schema: Schema, records: Sequence[ImageRecord]) -> list[ImageRecord]:
     """Return the records that may be tested on: none excluded, all real."""
     synthetic = [r.file_name for r in records if r.source == "synthetic"]
     if synthetic:
@@ -241,7 +241,7 @@ def evaluate(
         FlawsmithError: if there is nothing to test, a synthetic record, or scores do not fit.
     """
     schema = dataset.schema
-    tested = _testable(schema, records)
+    tested = testable_records(schema, records)
     if len(thresholds.pixel) != schema.num_defects:
         raise FlawsmithError(
             f"{len(thresholds.pixel)} pixel thresholds for the {schema.num_defects} defect "
@@ -266,7 +266,7 @@ def evaluate(
         macro_iou=None if np.isnan(macro) else macro,
         macro_iou_interval=_interval(counts, segmentation.macro_iou),
         pixel_accuracy=segmentation.pixel_accuracy(totals.matrix),
-        **_part_figures(totals.parts),
+        **part_figures(totals.parts),
         parts=totals.parts,
         predictions=totals.predictions,
         images=len(tested),
@@ -274,7 +274,7 @@ def evaluate(
     )
 
 
-def _part_figures(parts: Sequence[PartResult]) -> dict[str, Any]:
+def part_figures(parts: Sequence[PartResult]) -> dict[str, Any]:
     """Return the fields of `Evaluation` that count parts; those without a denominator are None."""
     good = [part for part in parts if not part.labels]
     defective = [part for part in parts if part.labels]
