@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,8 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
         enter_last_phase()
     size = settings.tile_size if getattr(system, "fixed_size", False) else PROBE_SIZE
     batch = _blank_batch(schema, size)
+    if config.data.labels == "image":
+        batch = replace(batch, present=torch.zeros(PROBE_BATCH, schema.num_defects))
     saved = 0
 
     def count(tensor: Tensor) -> Tensor:

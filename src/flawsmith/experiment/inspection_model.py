@@ -17,17 +17,20 @@ from flawsmith.experiment.anomaly_model import BANK_FILE, AnomalyModel
 from flawsmith.inspection.machine_vision import MachineVision
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.inspection.tiling import predict_tiled
+from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.storage import write_text
+from flawsmith.systems.classification import ClassificationConfig
 from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import saved_values
-from flawsmith.training.loop import BEST
+from flawsmith.training.loop import BEST, Trainable
 from flawsmith.training.precision import Precision, keep_freed_memory
 
 THRESHOLDS_FILE = "thresholds.toml"
 MACHINE_VISION_FILE = "machine_vision.toml"
 Predict = Callable[[ImageArray], NDArray[np.float32]]
 PredictMany = Callable[[Sequence[ImageArray]], list[NDArray[np.float32]]]
+ModelConfig = InspectionModelConfig | ClassificationConfig
 
 
 @dataclass
@@ -84,27 +87,56 @@ class InspectionModel:
         keep_freed_memory()
         config = load_model_config(run)
         schema = Schema.load(run)
-        found = ckpt.checkpoints(run)
-        if not found:
-            raise FlawsmithError(
-                f"{run} has no checkpoint yet; go on with: flawsmith model train --resume {run}"
-            )
         training = SegmentationTraining(config, schema, load=False)
-        training.engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
-        places = (run / f"{BEST}.safetensors", found[-1] / "ema.safetensors",
-                  found[-1] / "networks.safetensors")  # fmt: skip
-        weights = next(path for path in places if path.is_file())
-        ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(weights))
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        training.engine.device = device
-        memory_format = training.engine.precision.memory_format
-        training.segmenter.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+        load_best_(training, run)
         return cls(training, schema, config.training.tile_size, config.overlap)
 
 
+def load_best_(training: Trainable, run: Path) -> None:
+    """Put a run's best weights by inner validation into its networks; without it the last average.
+
+    Raises:
+        FlawsmithError: if the run holds no weights.
+    """
+    found = ckpt.checkpoints(run)
+    if not found:
+        raise FlawsmithError(
+            f"{run} has no checkpoint yet; go on with: flawsmith model train --resume {run}"
+        )
+    engine = training.engine
+    engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
+    places = (run / f"{BEST}.safetensors", found[-1] / "ema.safetensors",
+              found[-1] / "networks.safetensors")  # fmt: skip
+    weights = next(path for path in places if path.is_file())
+    ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(weights))
+    engine.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for network in training.networks().values():
+        network.to(engine.device, memory_format=engine.precision.memory_format)  # type: ignore[call-overload]
+
+
+def load_config(run: Path) -> ModelConfig:
+    """Return the configuration of an inspection model's run, of either kind."""
+    values = saved_values(run)
+    source = str(run / "config.toml")
+    if str(values.get("system")) in CLASSIFIERS:
+        return validate(ClassificationConfig, values, source=source)
+    return validate(InspectionModelConfig, values, source=source)
+
+
 def load_model_config(run: Path) -> InspectionModelConfig:
-    """Return the configuration of an inspection model's run."""
-    return validate(InspectionModelConfig, saved_values(run), source=str(run / "config.toml"))
+    """Return the configuration of a run whose model gives scores for pixels.
+
+    Raises:
+        FlawsmithError: if it is a classification model.
+    """
+    config = load_config(run)
+    if isinstance(config, ClassificationConfig):
+        raise FlawsmithError(
+            f"{run} is a classification model ({config.system}), which scores whole images; "
+            "expected one that scores pixels, trained on masks with a network such as "
+            "efficientnet_lite0"
+        )
+    return config
 
 
 def load_predict(run: Path) -> Predict:

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from flawsmith.config import apply_overrides, load_preset, validate
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, write_index_mask
+from flawsmith.data.schema import Schema
 from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import (
@@ -23,12 +25,18 @@ from flawsmith.experiment.anomaly_model import (
 from flawsmith.experiment.inspection_model import (
     MACHINE_VISION_FILE,
     InspectionModel,
-    load_model_config,
+    ModelConfig,
+    load_config,
     load_predict,
     load_thresholds,
     save_thresholds,
 )
 from flawsmith.experiment.runs import create_run
+from flawsmith.experiment.train_classifier import (
+    choose_classifier_thresholds,
+    evaluate_classifier,
+    fit_classifier,
+)
 from flawsmith.experiment.training_data import (
     held_out_records,
     tile_source,
@@ -39,11 +47,13 @@ from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.segmentation import class_counts, confusion, iou, macro_iou
 from flawsmith.metrics.testing import SavePrediction, choose_thresholds, evaluate
 from flawsmith.models import NETWORKS
+from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.storage import write_text
 from flawsmith.systems.base import stack_tiles
+from flawsmith.systems.classification import ClassificationConfig, ClassificationTraining
 from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
 from flawsmith.training.checkpoint import checkpoints
-from flawsmith.training.loop import Fit, Hooks
+from flawsmith.training.loop import Fit, Hooks, Trainable
 from flawsmith.training.processes import is_first_process
 
 MACHINE_VISION = "machine_vision"
@@ -62,21 +72,104 @@ def configure_model(
     arm: str | None,
     overrides: list[str],
 ) -> InspectionModelConfig:
-    """Return the complete configuration of an inspection model's run."""
+    """Return the complete configuration of a run whose model gives scores for pixels.
+
+    Raises:
+        FlawsmithError: for wrong settings, or data with labels of whole images only.
+    """
     values = load_preset("fc_hardnet70" if network == MACHINE_VISION else network, preset)
     if network not in (MACHINE_VISION, PATCHCORE):
         NETWORKS.get(network)
-    values |= {"system": network, "preset": preset}
     values["arm"] = arm or (_arm(synthetic) if network in NETWORKS else network)
-    given = {"path": str(data.absolute()), "labels": kind_of_labels(data)}
-    values["data"] = given | values.get("data", {})
-    values["data"]["synthetic"] = [str(folder.absolute()) for folder in synthetic]
-    if fold is not None:
-        values["data"]["fold"] = fold
+    values = _with_data(values, network, preset, data, fold, synthetic)
     values = apply_overrides(values, overrides)
     if network == PATCHCORE:
         values["network"] = patchcore_settings(values.get("network", {})).model_dump()
-    return validate(InspectionModelConfig, values, source=f"{network} {preset}")
+    config = validate(InspectionModelConfig, values, source=f"{network} {preset}")
+    if config.data.labels == "image" and network != PATCHCORE:
+        raise FlawsmithError(
+            f"{network} learns from masks, and the labels of {data} are taken for whole images; "
+            f"choose --network {' or '.join(reversed(CLASSIFIERS.names()))}, patchcore if there "
+            "are good images, or draw masks"
+        )
+    return config
+
+
+def configure_classifier(
+    network: str,
+    preset: str,
+    data: Path,
+    *,
+    fold: int | None,
+    synthetic: list[Path],
+    arm: str | None,
+    overrides: list[str],
+) -> ClassificationConfig:
+    """Return the complete configuration of a classification model's run.
+
+    Good images are drawn as often as any one class, unless ``data.good_share`` is given.
+
+    Raises:
+        FlawsmithError: for wrong settings, or data with masks that are not set aside.
+    """
+    CLASSIFIERS.get(network)
+    values = load_preset(network, preset) | {"arm": arm or _arm(synthetic)}
+    values = _with_data(values, network, preset, data, fold, synthetic)
+    values = apply_overrides(values, overrides)
+    if values["data"]["labels"] == "pixel":
+        raise FlawsmithError(
+            f"{network} learns from labels of whole images, and {data} has masks; to classify its "
+            "images by what their masks show: --set data.labels=image; to find the places: "
+            "--network efficientnet_lite0"
+        )
+    usable = DefectDataset.open(data).usable().records
+    classes = {label for record in usable for label in record.labels}
+    good = any(record.is_good for record in usable)
+    values["data"].setdefault("good_share", 1 / (1 + len(classes)) if good and classes else 0.0)
+    return validate(ClassificationConfig, values, source=f"{network} {preset}")
+
+
+def configure_any_model(
+    network: str | None,
+    preset: str,
+    data: Path,
+    *,
+    fold: int | None,
+    synthetic: list[Path],
+    arm: str | None,
+    overrides: list[str],
+) -> ModelConfig:
+    """Return the complete configuration of a run of either kind.
+
+    Without a ``network`` the labels decide: ``fc_hardnet70`` for masks, else
+    ``efficientnet_classifier``. As `configure_model` and `configure_classifier` otherwise.
+    """
+    if network is None:
+        labels = apply_overrides({"data": {"labels": kind_of_labels(data)}}, overrides)
+        images = labels["data"]["labels"] == "image"
+        network = "efficientnet_classifier" if images else "fc_hardnet70"
+    configure = configure_classifier if network in CLASSIFIERS else configure_model
+    config: ModelConfig = configure(
+        network, preset, data, fold=fold, synthetic=synthetic, arm=arm, overrides=overrides
+    )
+    return config
+
+
+def _with_data(
+    values: dict[str, Any],
+    network: str,
+    preset: str,
+    data: Path,
+    fold: int | None,
+    synthetic: list[Path],
+) -> dict[str, Any]:
+    """Return the values of a preset with its name and with what is trained on."""
+    given = {"path": str(data.absolute()), "labels": kind_of_labels(data)}
+    trained_on = given | values.get("data", {})
+    trained_on["synthetic"] = [str(folder.absolute()) for folder in synthetic]
+    if fold is not None:
+        trained_on["fold"] = fold
+    return values | {"system": network, "preset": preset, "data": trained_on}
 
 
 def _arm(synthetic: list[Path]) -> str:
@@ -87,14 +180,17 @@ def _arm(synthetic: list[Path]) -> str:
     return "+".join(systems) or "real"
 
 
-def train_model(config: InspectionModelConfig, run: Path, hooks: Hooks, *, resume: bool) -> None:
+def train_model(config: ModelConfig, run: Path, hooks: Hooks, *, resume: bool) -> None:
     """Train an inspection model into ``run`` (or go on there) and choose its thresholds."""
     if resume:
-        config = load_model_config(run)
+        config = load_config(run)
     datasets, validation = training_datasets(config.data)
     if not resume:
         create_run(run, config, datasets[0].schema)
-    if config.system == MACHINE_VISION:
+    if isinstance(config, ClassificationConfig):
+        looked_at = _spread(validation, VALIDATION_IMAGES)
+        composition = fit_classifier(config, run, datasets, looked_at, hooks)
+    elif config.system == MACHINE_VISION:
         _fit_machine_vision(run, datasets[0], hooks)
         composition = _composition(datasets)
     elif config.system == PATCHCORE:
@@ -109,9 +205,19 @@ def train_model(config: InspectionModelConfig, run: Path, hooks: Hooks, *, resum
         save_thresholds(run, THRESHOLDS)
         return
     records = validation or datasets[0].records
+    if isinstance(config, ClassificationConfig):
+        choose_classifier_thresholds(run, datasets[0], records, hooks)
+        return
     with hooks.bar("thresholds", len(records)) as advance:
         thresholds = choose_thresholds(datasets[0], records, load_predict(run), progress=advance)
     save_thresholds(run, thresholds)
+
+
+def training_of(config: ModelConfig, schema: Schema) -> Trainable:
+    """Return what the loop trains for a configuration with a network."""
+    if isinstance(config, ClassificationConfig):
+        return ClassificationTraining(config, schema)
+    return SegmentationTraining(config, schema)
 
 
 def _fit_machine_vision(run: Path, dataset: DefectDataset, hooks: Hooks) -> None:
@@ -182,7 +288,7 @@ def evaluate_run(
     Raises:
         FlawsmithError: if the classes differ or there is no image to test.
     """
-    config = load_model_config(run)
+    config = load_config(run)
     dataset = DefectDataset.open(data or Path(config.data.path))
     fold = config.data.fold if fold is None else fold
     if fold is None:
@@ -194,6 +300,28 @@ def evaluate_run(
     records = held_out_records(dataset, fold)
     if not records:
         raise FlawsmithError(f"{dataset.root} has no real image in fold {fold} to test on")
+    if not (run / COMPOSITION_FILE).is_file():
+        raise FlawsmithError(
+            f"{run} is not trained to its end; go on with: flawsmith model train --resume {run}"
+        )
+    composition = json.loads((run / COMPOSITION_FILE).read_text(encoding="utf-8"))
+    if isinstance(config, ClassificationConfig):
+        return evaluate_classifier(
+            run, config, dataset, records, fold=fold, composition=composition, hooks=hooks
+        )
+    return _evaluate_pixels(run, config, dataset, records, fold, composition, hooks)
+
+
+def _evaluate_pixels(
+    run: Path,
+    config: InspectionModelConfig,
+    dataset: DefectDataset,
+    records: list[ImageRecord],
+    fold: int,
+    composition: dict[str, dict[str, int]],
+    hooks: Hooks,
+) -> Evaluation:
+    """Test a model that gives scores for pixels; write its predictions and ``evaluation.json``."""
     folder = run / "predictions"
     folder.mkdir(exist_ok=True)
 
@@ -216,7 +344,7 @@ def evaluate_run(
             arm=config.arm,
             model=config.system,
             fold=fold,
-            composition=json.loads((run / COMPOSITION_FILE).read_text(encoding="utf-8")),
+            composition=composition,
             save_prediction=save,
             progress=advance,
         )

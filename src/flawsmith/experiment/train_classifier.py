@@ -1,0 +1,118 @@
+"""Training and test of a classification model, on labels of whole images."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.experiment.activation import save_activations
+from flawsmith.experiment.classification_model import ClassificationModel
+from flawsmith.experiment.inspection_model import load_thresholds, save_thresholds
+from flawsmith.experiment.training_data import tile_source
+from flawsmith.metrics import classification
+from flawsmith.metrics.evaluation import Evaluation
+from flawsmith.metrics.image_testing import (
+    choose_image_thresholds,
+    evaluate_images,
+    score_images,
+)
+from flawsmith.systems.base import stack_tiles
+from flawsmith.systems.classification import ClassificationConfig, ClassificationTraining
+from flawsmith.training.checkpoint import checkpoints
+from flawsmith.training.loop import Fit, Hooks
+
+BEST_FIGURE = "val/macro_average_precision"
+"""Free of thresholds, which are chosen after training."""
+
+
+def fit_classifier(
+    config: ClassificationConfig,
+    run: Path,
+    datasets: list[DefectDataset],
+    validation: list[ImageRecord],
+    hooks: Hooks,
+) -> dict[str, dict[str, int]]:
+    """Train into ``run``, keep the weights that do best on ``validation``; return what was seen.
+
+    Returns:
+        source -> class -> number of images.
+    """
+    schema = datasets[0].schema
+    source = tile_source(datasets, config)
+
+    def validate_now(training: ClassificationTraining) -> dict[str, float]:
+        return _validate(training, config, datasets[0], validation)
+
+    resumes = bool(checkpoints(run))
+    fit = Fit(
+        build=lambda: ClassificationTraining(config, schema, load=not resumes),
+        make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
+        config=config,
+        run=run,
+        hooks=dataclasses.replace(
+            hooks, validate=validate_now if validation else None, best=BEST_FIGURE
+        ),
+    )
+    fit()
+    return source.composition()
+
+
+def _validate(
+    training: ClassificationTraining,
+    config: ClassificationConfig,
+    dataset: DefectDataset,
+    records: list[ImageRecord],
+) -> dict[str, float]:
+    """Return average precision and F1 at 0.5 on validation images, per class and macro."""
+    model = ClassificationModel(training, dataset.schema, config.training.tile_size)
+    scored = score_images(dataset, records, model.predict)
+    names = dataset.schema.defect_names
+    values = [
+        classification.average_precision(scored.truth[:, k], scored.scores[:, k])
+        for k in range(len(names))
+    ]
+    counts = classification.image_counts(scored.truth, scored.scores >= 0.5)
+    figures = {"val/macro_f1": float(np.nan_to_num(classification.macro_f1(counts)))}
+    for name, value, f1 in zip(names, values, classification.f1(counts), strict=True):
+        if value is not None:
+            figures |= {f"val/average_precision_{name}": value, f"val/f1_{name}": float(f1)}
+    macro = float(classification.macro(np.array(values, np.float64)))
+    return figures | {BEST_FIGURE: float(np.nan_to_num(macro))}
+
+
+def choose_classifier_thresholds(
+    run: Path, dataset: DefectDataset, records: list[ImageRecord], hooks: Hooks
+) -> None:
+    """Choose a run's thresholds on (inner) validation records and write them into it."""
+    with hooks.bar("thresholds", len(records)) as advance:
+        scored = score_images(dataset, records, ClassificationModel.load(run).predict, advance)
+    save_thresholds(run, choose_image_thresholds(scored))
+
+
+def evaluate_classifier(
+    run: Path,
+    config: ClassificationConfig,
+    dataset: DefectDataset,
+    records: list[ImageRecord],
+    *,
+    fold: int,
+    composition: dict[str, dict[str, int]],
+    hooks: Hooks,
+) -> Evaluation:
+    """Test on real images; write ``evaluation.json`` and the pictures of ``activation/``.
+
+    Raises:
+        FlawsmithError: if the classes differ or there is no image to test.
+    """
+    model, thresholds = ClassificationModel.load(run), load_thresholds(run)
+    with hooks.bar(f"test {config.arm}", len(records)) as advance:
+        scored = score_images(dataset, records, model.predict, advance)
+    evaluation = evaluate_images(
+        dataset, scored, thresholds,
+        arm=config.arm, model=config.system, fold=fold, composition=composition,
+    )  # fmt: skip
+    activations = save_activations(run, dataset, scored, thresholds, model.activation)
+    evaluation = evaluation.model_copy(update={"activations": activations})
+    evaluation.save(run)
+    return evaluation
