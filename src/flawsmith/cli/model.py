@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsmith.cli import options
+from flawsmith.cli import model_robustness, options
 from flawsmith.cli.console import console
 from flawsmith.errors import FlawsmithError
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     model = typer.Typer(no_args_is_help=True, help="Train and test an inspection model.")
     model.command("train")(train_command)
     model.command("test")(evaluate_command)
+    model_robustness.register(model)
     app.add_typer(model, name="model")
 
 
