@@ -48,7 +48,7 @@ class ImageRecord(StrictModel):
         part_source: who said so: the origin (format, pattern, table), nobody (the file is a part
             of its own), or the comparison of images.
         fold: None before ``data split``.
-        mask_source: how the mask came about; none for a synthetic image that is labelled as a whole.
+        mask_source: how the mask came about; none for a synthetic image labelled as a whole.
         parents: file names of the real images whose mask, style or background was used.
         excluded: why the image is neither trained on nor tested, or None.
         original: where the importer found it, relative to the imported folder.

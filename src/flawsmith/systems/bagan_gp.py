@@ -191,11 +191,13 @@ class BaganGp(JointGan):
         return {**d, **g}
 
     def autoencoder_losses(self, batch: Batch) -> Losses:
-        """L = MAE of the image + MAE of the masks, decoded from code and class."""
+        """L = MAE of the image + MAE of the masks if there are any, decoded from code and class."""
         real = self.joint(batch)
         decoded = self.generator(self.encoder(real), self.classes_of(batch.labels))
         error = (decoded.float() - real).abs()
         image = error[:, : self.schema.channels].mean()
+        if self.joint_channels == self.schema.channels:
+            return {"ae/total": image}
         masks = error[:, self.schema.channels :].mean()
         return {"ae/image": image, "ae/masks": masks, "ae/total": image + masks}
 

@@ -126,7 +126,8 @@ class Samples:
         images: N x C x H x W float32 in [-1, 1].
         defects: N x H x W int64, the label map of each image.
         backgrounds: N x H x W int64.
-        mask_source: how the label map came about (specs: conditioning, joint, difference, pseudo).
+        mask_source: how the label map came about (specs: conditioning, joint, difference, pseudo);
+            none where labels are for whole images: then it is 255 throughout, or 0 for a good one.
         seeds: N int64; image i depends on seed i alone, whatever the batch size.
         layers: further pictures of the same size to show beside, such as X_d and X_b.
     """
@@ -176,7 +177,11 @@ class System(ABC):
         config_class: its configuration, a `RunConfig` with the system's own tables.
         size_multiple: height and width must be multiples of it.
         needs: of "background_images" and "exemplars" those that its requests must carry.
-        trains_on_clean: its batches carry the surface without the defects too.
+        trains_on_clean: its batches carry the surface without the defects too, where labels say
+            where they are.
+        image_labels: it can also learn from labels of whole images, which need no masks.
+        conditional: a request for a class gives an image of that class.
+        only: the one class that trains it, 0 for good; None: all.
         engine: turns losses into updates; the loop replaces the default.
     """
 
@@ -184,6 +189,9 @@ class System(ABC):
     size_multiple: ClassVar[int]
     trains_on_clean: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
+    image_labels: ClassVar[bool] = False
+    conditional: ClassVar[bool] = True
+    only: int | None = None
 
     def __init__(self) -> None:
         self.engine = Engine()

@@ -73,6 +73,7 @@ class CrackGan(JointGan):
 
     config_class = CrackGanConfig
     size_multiple = 2
+    conditional = False
 
     def __init__(self, config: CrackGanConfig, schema: Schema) -> None:
         super().__init__()

@@ -111,7 +111,7 @@ def domain(batch: Batch, belongs: Tensor, share: float) -> Domain:
         name: getattr(batch, name)[rows]
         for name in ("images", "defects", "backgrounds", "labels", "seeds")
     }
-    return Domain(replace(batch, clean=None, **picked), weight)
+    return Domain(replace(batch, clean=None, present=None, **picked), weight)
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ class CycleGan(TranslationSystem):
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
         """Return one image a request, with the mask of what the generator changed."""
-        return sample_difference(self.deface, request, seeds)
+        return sample_difference(self.deface, request, seeds, masks=not self.whole)
 
 
 def _joined(condition: list[Tensor]) -> Tensor | None:

@@ -81,6 +81,7 @@ class Dcgan(JointGan, AdversarialSystem):
 
     config_class = DcganConfig
     size_multiple = 2
+    conditional = False
 
     def __init__(self, config: DcganConfig, schema: Schema) -> None:
         super().__init__()
@@ -145,6 +146,8 @@ class Dcgan(JointGan, AdversarialSystem):
         if self.only is None:
             return None
         wanted = (batch.labels == self.only).float()
+        if self.only != GOOD and batch.present is not None:
+            wanted = batch.present[:, self.only - 1]  # it may also show what it was drawn for
         return wanted / wanted.mean().clamp_min(1e-6)
 
 

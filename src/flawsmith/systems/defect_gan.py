@@ -3,10 +3,12 @@
 One generator defaces and restores: a control map says where which defect shall be, and everywhere
 else, or all over, that the surface shall be normal. It answers with a foreground and a map of where
 that lies over the image. What went there and back must be what it was, by the same map. The
-control map is the mask of the image.
+control map is the mask of the image. Where labels are for whole images that map is of one class all
+over: it says what shall be, and the generator alone where.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from pydantic import Field
@@ -24,6 +26,8 @@ from flawsmith.systems.critic_translation import (
     CriticNetwork,
     CriticTranslation,
 )
+from flawsmith.systems.difference_masks import whole_image_labels
+from flawsmith.systems.style import main_class
 from flawsmith.systems.translation import NORMAL, surface_of
 from flawsmith.training.engine import Losses
 
@@ -107,8 +111,19 @@ class DefectGan(CriticTranslation):
     def look_at(self, batch: Batch) -> None:
         """Keep the label maps too, to deface normal tiles by."""
         super().look_at(batch)
+        if self.whole:
+            size = batch.defects.shape[1:]
+            self.maps = all_over(torch.tensor(self.classes), size).to(torch.uint8)
+            return
         defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
         self.maps = defects[(defects > 0).flatten(1).any(dim=1)].to(torch.uint8)
+
+    def begin(self, batch: Batch) -> Batch:
+        """Show the class of a tile all over it where labels are for whole images."""
+        batch = super().begin(batch)
+        if not self.whole:
+            return batch
+        return replace(batch, defects=all_over(batch.labels, batch.defects.shape[1:]))
 
     def discriminator_losses(self, batch: Batch) -> Losses:
         """L_D = -E D(x) + E D(fake) + 10 GP + w_r BCE(D_cls(x), what x shows)."""
@@ -117,7 +132,7 @@ class DefectGan(CriticTranslation):
             fake, _, _ = self.paint(real, self.wanted(batch), batch.seeds)
         source, classes = self.discriminator(real)
         adv = self.objective.discriminator(source, self.discriminator(fake)[0])
-        named = naming_loss(classes, self.shown(batch.defects, batch.labels))
+        named = naming_loss(classes, self.shown(batch.defects, batch.labels, batch.present))
         penalty = self.penalty(batch, fake)
         total = adv + weights.weight_class_real * named + weights.weight_gp * penalty
         return {"d/adv": adv, "d/class": named, "d/gp": penalty, "d/total": total}
@@ -177,16 +192,21 @@ class DefectGan(CriticTranslation):
         ids = torch.arange(self.domains, device=defects.device)[:, None, None]
         return (defects.unsqueeze(1) == ids).float()
 
-    def shown(self, defects: Tensor, labels: Tensor | None = None) -> Tensor:
+    def shown(
+        self, defects: Tensor, labels: Tensor | None = None, known: Tensor | None = None
+    ) -> Tensor:
         """Return N x (K + 1) of 0 and 1: which defects label maps show, or that they are normal.
 
         Args:
             defects: N x H x W.
             labels: N, what the images show in any case.
+            known: N x K of 0 and 1, what they show besides.
         """
         present = self.control(defects)[:, 1:].flatten(2).amax(dim=2)
         if labels is not None:
             present = torch.maximum(present, F.one_hot(labels, self.domains)[:, 1:].float())
+        if known is not None:
+            present = torch.maximum(present, known)
         normal = 1.0 - present.amax(dim=1, keepdim=True)
         return torch.cat([normal, present], dim=1)
 
@@ -203,14 +223,23 @@ class DefectGan(CriticTranslation):
         surface = surface_of(request)
         image, foreground, spatial = self.paint(surface, request.defects, seeds)
         asked = defect_mask(request.defects).flatten(1).any(dim=1)[:, None, None, None]
+        images, defects = torch.where(asked, image, surface).clamp(-1.0, 1.0), request.defects
+        if self.whole:
+            classes = main_class(defects).to(surface.device)
+            defects = whole_image_labels(surface, images, classes)
         return Samples(
-            images=torch.where(asked, image, surface).clamp(-1.0, 1.0),
-            defects=request.defects,
+            images=images,
+            defects=defects,
             backgrounds=request.backgrounds,
-            mask_source="conditioning",
+            mask_source="none" if self.whole else "conditioning",
             seeds=seeds,
             layers={"surface": surface, "foreground": foreground, "map": spatial * 2 - 1},
         )
+
+
+def all_over(classes: Tensor, size: torch.Size) -> Tensor:
+    """Return N x H x W label maps that are each of one class."""
+    return classes[:, None, None].expand(-1, *size)
 
 
 def naming_loss(logits: Tensor, shown: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flawsmith.data.images import BoolArray
+from flawsmith.data.schema import IGNORE
 from flawsmith.systems.base import SampleRequest, Samples
 from flawsmith.systems.joint_masks import or_unknown
 from flawsmith.systems.style import main_class
@@ -66,8 +67,21 @@ def difference_masks(surfaces: Tensor, images: Tensor, classes: Tensor) -> Tenso
     return regions.to(images.device) * classes.to(images.device)[:, None, None]
 
 
+def whole_image_labels(surfaces: Tensor, images: Tensor, classes: Tensor) -> Tensor:
+    """Return N x H x W label maps, 255 throughout where an image shows its class somewhere.
+
+    An image that is still its surface is good, whatever was asked for: 0 throughout.
+    """
+    shown = difference_masks(surfaces, images, classes).flatten(1).any(dim=1)
+    return torch.where(shown[:, None, None], IGNORE, torch.zeros_like(images[:, 0]).long())
+
+
 def sample_difference(
-    translate: Callable[[Tensor, Tensor, Tensor], Tensor], request: SampleRequest, seeds: Tensor
+    translate: Callable[[Tensor, Tensor, Tensor], Tensor],
+    request: SampleRequest,
+    seeds: Tensor,
+    *,
+    masks: bool = True,
 ) -> Samples:
     """Return one image for each label map of the request, of which the class alone is used.
 
@@ -77,6 +91,7 @@ def sample_difference(
         translate: surfaces N x C x H x W, classes N (1 to K) and seeds N to images.
         request: with real surfaces; its label maps give the classes.
         seeds: N.
+        masks: take what was changed for the defect; if not, labels are for whole images.
 
     Raises:
         FlawsmithError: if the request has no real surfaces.
@@ -86,16 +101,18 @@ def sample_difference(
     made = translate(surface, classes.clamp(min=1), seeds).float().clamp(-1.0, 1.0)
     images = torch.where((classes > 0)[:, None, None, None], made, surface)
     change = (images - surface).abs().mean(dim=1, keepdim=True)
-    defects = difference_masks(surface, images, classes)
+    layers = {"surface": surface, "change": change.clamp(max=1.0) * 2 - 1}
+    if masks:
+        changed = difference_masks(surface, images, classes)
+        layers["mask"] = (changed > 0).unsqueeze(1).float() * 2 - 1
+        defects = or_unknown(changed, classes)
+    else:
+        defects = whole_image_labels(surface, images, classes)
     return Samples(
         images=images,
-        defects=or_unknown(defects, classes),
+        defects=defects,
         backgrounds=request.backgrounds,
-        mask_source="difference",
+        mask_source="difference" if masks else "none",
         seeds=seeds,
-        layers={
-            "surface": surface,
-            "change": change.clamp(max=1.0) * 2 - 1,
-            "mask": (defects > 0).unsqueeze(1).float() * 2 - 1,
-        },
+        layers=layers,
     )

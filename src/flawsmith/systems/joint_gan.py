@@ -18,7 +18,7 @@ from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
 from flawsmith.nn.fixed_size import require_size, size_of_base
 from flawsmith.systems.base import Batch, SampleRequest, Samples, System
-from flawsmith.systems.joint_masks import join, sample_joint
+from flawsmith.systems.joint_masks import join, mask_channels, sample_joint, sample_unmasked
 from flawsmith.training.config import RunConfig
 
 
@@ -52,6 +52,8 @@ class JointConfig(RunConfig):
 class JointGan(System):
     """Makes image and masks from noise; of a request it takes the class alone, or nothing.
 
+    Where labels are for whole images it makes the image alone, with the published networks.
+
     Attributes:
         fixed_size: its dense layers fit ``training.tile_size`` and no other size.
         batch_statistics: a step depends on which images pass through it together.
@@ -60,23 +62,24 @@ class JointGan(System):
 
     fixed_size: ClassVar[bool] = True
     batch_statistics: ClassVar[bool] = True
+    image_labels: ClassVar[bool] = True
     config: RunConfig
     schema: Schema
     generator: nn.Module
 
     @property
     def joint_channels(self) -> int:
-        """Channels of the image and of its masks, one for each defect."""
-        return self.schema.channels + self.schema.num_defects
+        """Channels of the image and of its masks, one for each defect if there are masks."""
+        return self.schema.channels + mask_channels(self.config, self.schema)
 
     def joint(self, batch: Batch) -> Tensor:
-        """Return the real images with their masks.
+        """Return the real images with their masks, if there are masks.
 
         Raises:
             FlawsmithError: if they have another size than the networks.
         """
         require_size(batch.images, self.config.training.tile_size)
-        return join(batch.images, batch.defects, self.schema.num_defects)
+        return join(batch.images, batch.defects, mask_channels(self.config, self.schema))
 
     def averaged(self) -> list[str]:
         """Return what samples."""
@@ -92,9 +95,14 @@ class JointGan(System):
         """
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
-        """Return one image for each label map of the request, with the masks that came with it."""
+        """Return one image for each label map of the request, with the masks that came with it.
+
+        Without masks of its own it is what was asked for, and nobody knows where.
+        """
         require_size(request.defects.unsqueeze(1), self.config.training.tile_size)
         with evaluating(self.generator):
+            if not mask_channels(self.config, self.schema):
+                return sample_unmasked(self.make, request, seeds)
             return sample_joint(self.make, request, seeds, self.schema.channels)
 
 

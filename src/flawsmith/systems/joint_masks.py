@@ -1,7 +1,8 @@
 """Masks that a network makes with its image: one further channel for each defect.
 
 Systems that know no label map are trained on the image and its masks together, and what they
-sample is cut apart again (mask source ``joint``).
+sample is cut apart again (mask source ``joint``). Where labels are for whole images there are no
+such channels, and what was asked for is all that is known of a sample (mask source ``none``).
 """
 
 from collections.abc import Callable
@@ -9,13 +10,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flawsmith.data.schema import IGNORE
+from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.systems.base import SampleRequest, Samples
 from flawsmith.systems.repeated_updates import NEXT_DRAW
 from flawsmith.systems.style import main_class
+from flawsmith.training.config import RunConfig
 
 TRIES = 8
 """Latents tried for an image whose mask does not show the class that it was asked for."""
+
+
+def mask_channels(config: RunConfig, schema: Schema) -> int:
+    """Return the channels beside those of the image: one for each defect, if there are masks."""
+    return 0 if config.data.labels == "image" else schema.num_defects
 
 
 def join(images: Tensor, defects: Tensor, num_defects: int) -> Tensor:
@@ -24,7 +31,7 @@ def join(images: Tensor, defects: Tensor, num_defects: int) -> Tensor:
     Args:
         images: N x C x H x W in [-1, 1].
         defects: N x H x W int64; pixels to ignore count as good.
-        num_defects: K.
+        num_defects: K; 0: the image alone.
     """
     ids = torch.arange(1, num_defects + 1, device=defects.device)[:, None, None]
     known = torch.where(defects == IGNORE, 0, defects)
@@ -79,5 +86,29 @@ def sample_joint(
         defects=or_unknown(defects, classes),
         backgrounds=request.backgrounds,
         mask_source="joint",
+        seeds=seeds,
+    )
+
+
+def sample_unmasked(
+    make: Callable[[Tensor, Tensor], Tensor], request: SampleRequest, seeds: Tensor
+) -> Samples:
+    """Return one image for each label map of the request, of which the class alone is asked for.
+
+    Where the defect is in it nobody knows.
+
+    Args:
+        make: seeds N and classes N (1 to K, 0 for good) to N x C x H x W.
+        request: its label maps give the classes.
+        seeds: N.
+    """
+    classes = main_class(request.defects).to(request.defects.device)
+    images = make(seeds, classes).float().clamp(-1.0, 1.0)
+    asked = (classes > 0)[:, None, None].expand_as(request.defects)
+    return Samples(
+        images=images,
+        defects=torch.where(asked, IGNORE, 0),
+        backgrounds=request.backgrounds,
+        mask_source="none",
         seeds=seeds,
     )

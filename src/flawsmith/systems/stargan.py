@@ -103,4 +103,4 @@ class StarGan(CriticTranslation):
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
         """Return one image a request, with the mask of what the generator changed."""
-        return sample_difference(self.translate, request, seeds)
+        return sample_difference(self.translate, request, seeds, masks=not self.whole)

@@ -24,7 +24,7 @@ from flawsmith.systems.adaptive_augmentation import (
     augment,
 )
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, System, seeded_noise
-from flawsmith.systems.joint_masks import join, sample_joint
+from flawsmith.systems.joint_masks import join, mask_channels, sample_joint, sample_unmasked
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
 
@@ -147,13 +147,14 @@ class StyleGan2(System):
     config_class = StyleGan2Config
     size_multiple = 16
     fixed_size: ClassVar[bool] = True
+    image_labels: ClassVar[bool] = True
 
     def __init__(self, config: StyleGan2Config, schema: Schema) -> None:
         super().__init__()
         self.config = config
         self.schema = schema
         network, size = config.network, config.training.tile_size
-        image_channels = schema.channels + schema.num_defects
+        image_channels = schema.channels + mask_channels(config, schema)
         num_classes = schema.num_defects + 1  # 0: a good crop
         self.generator = StyleGan2Generator(
             image_size=size,
@@ -316,8 +317,8 @@ class StyleGan2(System):
         return torch.zeros_like(probe) if probe.grad is None else probe.grad
 
     def joint(self, batch: Batch) -> Tensor:
-        """Return the real images with their mask planes."""
-        return join(batch.images, batch.defects, self.schema.num_defects)
+        """Return the real images with their mask planes, if there are masks."""
+        return join(batch.images, batch.defects, mask_channels(self.config, self.schema))
 
     def augmented(self, joint: Tensor, batch: Batch, use: Use) -> Tensor:
         """Return what the discriminator sees of pictures."""
@@ -362,4 +363,6 @@ class StyleGan2(System):
         def make(seeds: Tensor, classes: Tensor) -> Tensor:
             return self.generate(classes.to(seeds.device), seeds, truncation=truncation)[0]
 
+        if not mask_channels(self.config, self.schema):
+            return sample_unmasked(make, request, seeds)
         return sample_joint(make, request, seeds, self.schema.channels)

@@ -3,6 +3,7 @@
 Every batch holds two domains, normal and defect, half of each. Good crops are normal; where they
 are too few (`data.good_share` below one half, or a data set without a good image) so many tiles
 with a defect are shown without it (`Batch.clean`) that half of the tiles are normal all the same.
+Where labels are for whole images nothing can be removed: normal are the good images alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +36,12 @@ NOISE_SCALES = (4, 16)
 NOISE_STRENGTH = 0.1
 """Its standard deviation, about the contrast of a surface: at 1 an early image is nothing else."""
 
+NO_GOOD_IMAGE = (
+    "this system turns good images into defective ones and back; labels of whole images do not "
+    "say where a defect is, so none can be removed: import good images and give data.good_share, "
+    "such as 0.5"
+)
+
 _TURNS, _TARGETS = 11, 12
 """Added to a tile's seed, so that two draws of one tile are independent."""
 
@@ -66,10 +73,12 @@ class TranslationSystem(System):
         classes: the defects that the training images show, from 1.
         normal_share: share of the tiles that are normal.
         turned: share of the tiles with a defect that are shown without it.
+        whole: labels are for whole images.
     """
 
     needs = frozenset({"background_images"})
     trains_on_clean = True
+    image_labels = True
 
     def __init__(self, config: TranslationConfig, schema: Schema) -> None:
         super().__init__()
@@ -78,6 +87,7 @@ class TranslationSystem(System):
         self.seen = ImageCounter()
         self.progress = 0.0
         self.classes = list(range(1, schema.num_defects + 1))
+        self.whole = config.data.labels == "image"
         self._expect_good(config.data.good_share)
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
 
@@ -102,13 +112,19 @@ class TranslationSystem(System):
         self.look_at(tiles(TILES_PER_CLASS * (self.schema.num_defects + 1)))
 
     def look_at(self, batch: Batch) -> None:
-        """Take classes and the share of good crops from real tiles."""
+        """Take classes and the share of good crops from real tiles.
+
+        Raises:
+            FlawsmithError: if labels are for whole images and none is good.
+        """
         self.classes = sorted(set(batch.labels.tolist()) - {NORMAL})
         good = bool((batch.labels == NORMAL).any())
+        if self.whole and not good:
+            raise FlawsmithError(NO_GOOD_IMAGE)
         self._expect_good(self.settings.data.good_share if good else 0.0)
 
     def _expect_good(self, share: float) -> None:
-        self.normal_share = max(share, NORMAL_SHARE)
+        self.normal_share = share if self.whole else max(share, NORMAL_SHARE)
         self.turned = (self.normal_share - share) / (1.0 - share)
 
     def begin(self, batch: Batch) -> Batch:
@@ -120,7 +136,7 @@ class TranslationSystem(System):
         for optimizer in self._optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] *= factor  # the loop sets it anew before each step
-        return with_normal_tiles(batch, self.turned)
+        return batch if self.whole else with_normal_tiles(batch, self.turned)
 
     def targets(self, seeds: Tensor, domains: Sequence[int]) -> Tensor:
         """Return for each seed one of ``domains``, all equally often.
