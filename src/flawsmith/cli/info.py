@@ -23,14 +23,16 @@ def info() -> None:
     from flawsmith.systems import SYSTEMS
     from flawsmith.training.logs import environment
 
-    systems = Table("system", "what it is", "presets")
+    systems = Table("system", "what it is", "presets", "labels of whole images")
     for name, system in SYSTEMS:
-        systems.add_row(name, _first_line(system), ", ".join(preset_names(name)))
+        systems.add_row(name, _first_line(system), ", ".join(preset_names(name)),
+                        "yes" if system.image_labels else "no")  # fmt: skip
     console.print(systems)
     console.print(
         f"To start with: {', '.join(START_WITH)}, in this order. The others are there to compare "
         "with what papers report."
     )
+    console.print("Those with yes also train where images are labelled as a whole, without masks.")
     models = Table("inspection model", "presets")
     for name in [n for n in NETWORKS.names() if preset_names(n) and n not in SYSTEMS]:
         models.add_row(name, ", ".join(preset_names(name)))

@@ -102,14 +102,16 @@ def _fill(
 ) -> None:
     from flawsmith.data.dataset import DefectDataset
     from flawsmith.data.mask_bank.sizes import parse_sizes
-    from flawsmith.experiment.balance import balance
     from flawsmith.experiment.synthesis import synthesis_records
     from flawsmith.experiment.synthesis import synthesize as make
+    from flawsmith.experiment.whole_image_synthesis import plan_for
+    from flawsmith.systems.load import load_config
 
     dataset = DefectDataset.open(data)
     sizes = parse_sizes(size_px, size_mm, dataset.schema)
-    plan = balance(synthesis_records(run, dataset, fold), dataset.schema, per_class)
-    _print_plan(plan)
+    records, config = synthesis_records(run, dataset, fold), load_config(run)
+    plan = plan_for(config, dataset.schema, records, per_class)
+    _print_plan(plan, masks=config.data.labels == "pixel")
     if not plan.total:
         console.print("every class has as many images already: nothing to synthesize")
         return
@@ -128,7 +130,7 @@ def _fill(
     console.print(f"next: flawsmith model train --data {data} --synthetic {out}")
 
 
-def _print_plan(plan: Balance) -> None:
+def _print_plan(plan: Balance, *, masks: bool) -> None:
     """Print the composition before and after, as the paper's Table 3."""
     from rich.table import Table
 
@@ -145,7 +147,13 @@ def _print_plan(plan: Balance) -> None:
     table.add_row("total", f"{total_before:,}", f"+{plan.total:,}", f"{total_after:,}")
     console.print(table)
     for name in plan.without_masks:
-        console.print(f"note: no training image has a mask of {name}, so none can be made")
+        lacks = f"has a mask of {name}" if masks else f"shows {name}"
+        console.print(f"note: no training image {lacks}, so none can be made")
+    others = [n for n in plan.before if n not in plan.added and n not in plan.without_masks]
+    if others:
+        console.print(
+            f"note: this run makes {', '.join(plan.added)} alone, not {', '.join(others)}"
+        )
 
 
 def _share(count: int, counts: dict[str, int]) -> str:

@@ -35,7 +35,11 @@ def train(
 ) -> None:
     """Train a synthesizer; Ctrl-C stops it with a checkpoint, --resume goes on."""
     from flawsmith.experiment.runs import next_run
-    from flawsmith.experiment.train_synthesizer import configure, train_synthesizer
+    from flawsmith.experiment.train_synthesizer import (
+        configure,
+        note_on_labels,
+        train_synthesizer,
+    )
     from flawsmith.systems.load import load_config
     from flawsmith.training.processes import is_first_process
 
@@ -61,7 +65,8 @@ def train(
         if done.images:
             console.print(f"trained on {done.images:,} images in {done.seconds / 60:.1f} min")
         console.print(f"run folder: {run}   sample sheets: {run / 'samples'}")
-        console.print(f"next: flawsmith synthesize {run} --data {config.data.path} --balance")
+        if note_on_labels(config) is None:
+            console.print(f"next: flawsmith synthesize {run} --data {config.data.path} --balance")
 
 
 def training_hooks(go_on: str = "the same command") -> Hooks:
@@ -82,14 +87,19 @@ def _print_plan(config: RunConfig) -> None:
     """Print the complete configuration and what the run will cost."""
     from flawsmith.config import to_toml
     from flawsmith.experiment.estimate import estimate
-    from flawsmith.experiment.train_synthesizer import build_system
-    from flawsmith.experiment.training_data import tile_source, training_datasets
+    from flawsmith.experiment.train_synthesizer import (
+        build_system,
+        note_on_labels,
+        synthesizer_tiles,
+    )
 
-    datasets, _ = training_datasets(config.data)
-    source, schema = tile_source(datasets, config), datasets[0].schema
+    source, schema = synthesizer_tiles(config)
     costs = estimate(lambda: build_system(config, schema), config, schema)
     console.print(to_toml(config), markup=False)
     print_costs(costs, source.composition())
+    note = note_on_labels(config)
+    if note is not None:
+        console.print(f"note: {note}")
 
 
 def print_costs(costs: Estimate, composition: dict[str, dict[str, int]]) -> None:

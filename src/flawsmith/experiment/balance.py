@@ -7,6 +7,7 @@ real images count that a run trains on; the test fold and the validation parts d
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from flawsmith.data.dataset import ImageRecord
 from flawsmith.data.schema import Schema
@@ -20,7 +21,8 @@ class Balance:
     Attributes:
         before: images that show the class.
         added: images to synthesize for it.
-        without_masks: classes that no training image has a mask of, so none can be synthesized.
+        without_masks: classes that no training image has a mask of, so none can be synthesized;
+            where labels are for whole images, those that no training image shows.
     """
 
     before: dict[str, int]
@@ -59,8 +61,22 @@ def plan_balance(counts: dict[str, int], per_class: int | None = None) -> dict[s
     return {name: max(0, target - count) for name, count in counts.items()}
 
 
-def balance(records: Iterable[ImageRecord], schema: Schema, per_class: int | None) -> Balance:
-    """Return what the training records lack; classes without any mask are left out of the plan."""
+def balance(
+    records: Iterable[ImageRecord],
+    schema: Schema,
+    per_class: int | None,
+    *,
+    labels: Literal["pixel", "image"] | None = None,
+) -> Balance:
+    """Return what the training records lack; classes without any mask are left out of the plan.
+
+    Args:
+        records: of the training images.
+        schema: names the classes.
+        per_class: see `plan_balance`.
+        labels: what they say, see `DataConfig`. None: image if there is no mask at all. For whole
+            images those classes are left out that none shows.
+    """
     shown: Counter[str] = Counter()
     masked: Counter[str] = Counter()
     for record in records:
@@ -68,6 +84,8 @@ def balance(records: Iterable[ImageRecord], schema: Schema, per_class: int | Non
             continue
         shown.update(set(record.labels))
         masked.update(set(record.labels) if record.mask_file_name else ())
+    if labels == "image" or (labels is None and not masked):
+        masked = shown
     before = {name: shown[name] for name in schema.defect_names}
     added = plan_balance(before, per_class)
     without = [name for name in schema.defect_names if not masked[name]]

@@ -16,7 +16,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.synthesis import to_pixels
 from flawsmith.storage import new_folder
 from flawsmith.systems.base import SampleRequest
-from flawsmith.systems.load import Synthesizer, load_synthesizer
+from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 
 Floats = NDArray[np.float32]
 
@@ -59,6 +59,12 @@ def paint(
         FlawsmithError: if the run has no checkpoint, its system needs other real pixels than
             those given, or the drawing is wrong.
     """
+    if load_config(run).data.labels == "image":
+        raise FlawsmithError(
+            f"{run} learned from labels of whole images and cannot paint a drawing; train a system "
+            "on masks, such as dbs_gan, or balance with: "
+            f"flawsmith synthesize {run} --balance --data DATA"
+        )
     synthesizer = load_synthesizer(run)
     needs = synthesizer.system.needs
     if "exemplars" in needs:

@@ -9,10 +9,14 @@ from flawsmith.training.sheets import to_picture
 
 
 def write_gallery(folder: Path, samples: Samples, index: int, schema: Schema) -> None:
-    """Write the newest sample of a class as files of its own, for the report."""
+    """Write the newest sample of a class as files of its own, for the report.
+
+    One that is labelled as a whole has no label map.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_index_mask(
-        folder / "label.png", samples.defects[index].byte().cpu().numpy(), schema.palette()
-    )
+    if samples.mask_source != "none":
+        write_index_mask(
+            folder / "label.png", samples.defects[index].byte().cpu().numpy(), schema.palette()
+        )
     for name, images in {"synthetic": samples.images, **samples.layers}.items():
         write_image(folder / f"{name.lower()}.png", to_picture(images[index].float().cpu().numpy()))

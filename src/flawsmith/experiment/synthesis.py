@@ -1,5 +1,7 @@
 """Synthesis of a labelled data set: label maps from the mask bank, images from a synthesizer.
 
+Where labels are for whole images there are no masks: the class alone is asked for.
+
 Image i depends on the settings and i alone, so a killed synthesis goes on where it stopped and
 ends with the same files.
 """
@@ -9,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +27,11 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.drawing import Banks, Drawn, make_request
 from flawsmith.experiment.training_data import training_records
+from flawsmith.experiment.whole_image_synthesis import (
+    WholeImages,
+    require_askable,
+    require_no_places,
+)
 from flawsmith.storage import exclusive, require_free, write_text
 from flawsmith.systems.base import Samples
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
@@ -172,10 +179,17 @@ def synthesize(
     """
     _require_counts(batch_size, max_defects, seed)
     records = synthesis_records(run, dataset, fold)
-    synthesizer = load_synthesizer(run)
-    shapes = _share_of_new_shapes(new_shapes, synthesizer)
-    banks = Banks.from_dataset(dataset, records, synthesizer.system.needs)
-    _require_masks(plan, banks.masks)
+    config, synthesizer = load_config(run), load_synthesizer(run)
+    needs, shapes = synthesizer.system.needs, 0.0
+    source: Banks | WholeImages
+    if config.data.labels == "image":
+        require_no_places(max_defects, sizes, new_shapes, run=synthesizer.run)
+        require_askable(plan, config, dataset.schema, records)
+        source = WholeImages.from_dataset(dataset, records, needs)
+    else:
+        shapes = _share_of_new_shapes(new_shapes, synthesizer)
+        source = Banks.from_dataset(dataset, records, needs)
+        _require_masks(plan, source.masks)
     settings = SynthesisSettings(
         run=synthesizer.run,
         checkpoint=ckpt.checkpoints(run)[-1].name,
@@ -188,9 +202,9 @@ def synthesize(
         data=dataset.fingerprint(),
         sizes=None if sizes is None else (sizes.low, sizes.high),
         new_shapes=shapes,
-        validation_share=load_config(run).data.validation_share,
+        validation_share=config.data.validation_share,
     )
-    return fill(synthesizer, banks, out, settings, batch_size=batch_size, advance=advance)
+    return fill(synthesizer, source, out, settings, batch_size=batch_size, advance=advance)
 
 
 def synthesis_records(
@@ -223,7 +237,7 @@ def synthesis_records(
 
 def fill(
     synthesizer: Synthesizer,
-    banks: Banks,
+    source: Banks | WholeImages,
     out: Path,
     settings: SynthesisSettings,
     *,
@@ -250,7 +264,7 @@ def fill(
             indices = range(start, min(start + batch_size, settings.total))
             seeds = [settings.image_seed(index) for index in indices]
             drawn = [
-                banks.draw(
+                source.draw(
                     seed,
                     int(class_ids[index]),
                     settings.tile_size,
@@ -286,13 +300,12 @@ def _write(
     drawn: Drawn,
     settings: SynthesisSettings,
 ) -> None:
+    label_map, names = _label(samples, row, drawn, writer.schema)
+    labels: dict[str, Any] = {} if names is None else {"labels": names, "weak_labels": names}
     writer.add(
         f"synthetic-{index:06d}",
         to_pixels(samples, row, writer.schema),
-        LabelMap(
-            samples.defects[row].numpy().astype(np.uint8),
-            samples.backgrounds[row].numpy().astype(np.uint8),
-        ),
+        label_map,
         part=f"synthetic-{index}",
         source="synthetic",
         parents=list(drawn.parents),
@@ -300,7 +313,21 @@ def _write(
         run=settings.run,
         seed=int(samples.seeds[row]),
         mask_source=samples.mask_source,
+        **labels,
     )
+
+
+def _label(
+    samples: Samples, row: int, drawn: Drawn, schema: Schema
+) -> tuple[LabelMap, list[str] | None]:
+    """Return the label map of an image, which tells its labels; or no mask, and its labels."""
+    defects = samples.defects[row].numpy().astype(np.uint8)
+    if samples.mask_source != "none":
+        return LabelMap(defects, samples.backgrounds[row].numpy().astype(np.uint8)), None
+    asked = int(drawn.label_map.defects[0, 0])
+    names = [schema.defects[asked - 1].name] if defects.any() else []
+    nothing = np.zeros_like(defects)
+    return LabelMap(nothing, nothing), names
 
 
 def _require_counts(batch_size: int, max_defects: int, seed: int) -> None:

@@ -3,28 +3,23 @@
 import dataclasses
 from pathlib import Path
 
-import torch
-
 from flawsmith.config import apply_overrides, load_preset, validate
-from flawsmith.data.schema import IGNORE, Schema
-from flawsmith.data.tiles import Tile, TileSource
+from flawsmith.data.schema import Schema
+from flawsmith.data.tiles import TileSource
 from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.runs import create_run
-from flawsmith.experiment.sample_gallery import write_gallery
+from flawsmith.experiment.sample_sheet import SampleSheet
 from flawsmith.experiment.training_data import tile_source, training_datasets
 from flawsmith.experiment.untrained_run import finish_untrained
+from flawsmith.experiment.whole_image_synthesis import unlabelled
 from flawsmith.systems import SYSTEMS
-from flawsmith.systems.base import Batch, SampleRequest, System, stack_tiles
+from flawsmith.systems.base import Batch, System, stack_tiles
 from flawsmith.systems.load import load_config
+from flawsmith.systems.translation import NO_GOOD_IMAGE
 from flawsmith.systems.untrained import UntrainedSystem
 from flawsmith.training.config import RunConfig
 from flawsmith.training.loop import Fit, Hooks, Progress
-from flawsmith.training.sheets import label_picture, to_picture, write_sheet
-
-SHEET_SEED = 1 << 40
-"""First number of the tiles on the sample sheets: far from any that training will reach."""
-
 
 STYLE_SEED = 1 << 41
 """First number of the tiles that a system may look at before its first step."""
@@ -36,7 +31,8 @@ def configure(
     """Return the complete configuration of a run.
 
     Raises:
-        FlawsmithError: for an unknown system, preset or key, or a wrong value.
+        FlawsmithError: for an unknown system, preset or key, a wrong value, or a system that needs
+            masks where there are none.
     """
     config_class = SYSTEMS.get(system).config_class
     values = load_preset(system, preset)
@@ -48,6 +44,7 @@ def configure(
     values = apply_overrides(values, overrides)
     config = validate(config_class, values, source=f"{system} {preset}")
     _require_tile_size(config)
+    _require_labels(config)
     return config
 
 
@@ -65,6 +62,43 @@ def _require_tile_size(config: RunConfig) -> None:
         )
 
 
+def _require_labels(config: RunConfig) -> None:
+    if config.data.labels == "pixel" or SYSTEMS.get(config.system).image_labels:
+        return
+    others = ", ".join(name for name, system in SYSTEMS if system.image_labels)
+    path = Path(config.data.path)
+    what = "has labels for whole images only"
+    if kind_of_labels(path) == "pixel":
+        what = "is read with data.labels = image"
+    raise FlawsmithError(
+        f"{config.system} needs to know where defects are; {path} {what}: take {others}, or label "
+        "masks"
+    )
+
+
+def synthesizer_tiles(config: RunConfig) -> tuple[TileSource, Schema]:
+    """Return what a run trains on.
+
+    Raises:
+        FlawsmithError: if the system needs good images and gets none.
+    """
+    datasets, _ = training_datasets(config.data)
+    system, whole = SYSTEMS.get(config.system), config.data.labels == "image"
+    source = tile_source(datasets, config, clean=system.trains_on_clean and not whole)
+    good = config.data.good_share > 0 and "good" in source.composition()["real"]
+    if whole and "background_images" in system.needs and not good:
+        raise FlawsmithError(f"{config.system}: {NO_GOOD_IMAGE}")
+    return source, datasets[0].schema
+
+
+def note_on_labels(config: RunConfig) -> str | None:
+    """Return what to know before a run whose images nobody will be able to label."""
+    if config.data.labels == "pixel":
+        return None
+    dataset = training_datasets(config.data)[0][0]
+    return unlabelled(config, dataset.schema, dataset.records)
+
+
 def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: bool) -> Progress:
     """Train a system into ``run``, or go on with the run that is there.
 
@@ -74,15 +108,14 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
         config = load_config(run)
     if issubclass(SYSTEMS.get(config.system), UntrainedSystem):
         return finish_untrained(config, run, hooks, resume=resume)
-    datasets, _ = training_datasets(config.data)
-    clean = SYSTEMS.get(config.system).trains_on_clean
-    source, schema = tile_source(datasets, config, clean=clean), datasets[0].schema
+    source, schema = synthesizer_tiles(config)
+    note = note_on_labels(config)
+    if note is not None:
+        hooks.report(f"note: {note}")
     if not resume:
         create_run(run, config, schema)
-    sheet_tiles = _sheet_tiles(source)
-    hooks = dataclasses.replace(
-        hooks, sample=lambda system, images: _draw_sheet(system, images, sheet_tiles, schema, run)
-    )
+    sheet = SampleSheet.of(source, schema, run, SYSTEMS.get(config.system).needs)
+    hooks = dataclasses.replace(hooks, sample=sheet.draw)
 
     def make_batch(first: int, count: int) -> Batch:
         return stack_tiles([source[first + i] for i in range(count)])
@@ -100,47 +133,3 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
         hooks=hooks,
     )
     return fit()
-
-
-def _sheet_tiles(source: TileSource) -> list[Tile]:
-    """Return one tile of every class and a few more, always the same ones."""
-    tiles: list[Tile] = []
-    number = SHEET_SEED
-    wanted = set(source.classes)
-    while wanted:
-        tile = source[number]
-        if tile.label in wanted:
-            wanted.remove(tile.label)
-            tiles.append(tile)
-        number += 1
-    return sorted(tiles, key=lambda tile: tile.label)
-
-
-@torch.inference_mode()
-def _draw_sheet(system: System, images: int, tiles: list[Tile], schema: Schema, run: Path) -> None:
-    """Write ``samples/<images>.png``: label, layers, synthetic, real; one row a class."""
-    batch: Batch = stack_tiles(tiles)
-    device, precision = system.engine.device, system.engine.precision
-    defects = torch.where(batch.defects == IGNORE, 0, batch.defects)
-    request = SampleRequest(
-        defects,
-        batch.backgrounds,
-        background_images=batch.clean,
-        exemplars=batch.images,
-        exemplar_known=defects > 0,
-    ).to(device)
-    with precision.autocast(device):
-        samples = system.sample(request, batch.seeds.to(device))
-    columns = ["label", *samples.layers, "synthetic", "real"]
-    rows = []
-    for i, tile in enumerate(tiles):
-        layers = [layer[i] for layer in samples.layers.values()]
-        pictures = [label_picture(tile.label_map.defects, tile.label_map.backgrounds, schema)]
-        pictures += [
-            to_picture(image.float().cpu().numpy())
-            for image in (*layers, samples.images[i], batch.images[i])
-        ]
-        name = schema.defects[tile.label - 1].name
-        rows.append((name, pictures))
-        write_gallery(run / "samples" / "gallery" / name, samples, i, schema)
-    write_sheet(run / "samples" / f"{images:010d}.png", columns, rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import inner_validation, part_defects
 from flawsmith.data.tiles import DataConfig, TileSource
-from flawsmith.data.whole_images import WholeImageSource
+from flawsmith.data.whole_images import WholeImageSource, kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.training.config import RunConfig
 
@@ -74,8 +74,8 @@ def training_datasets(data: DataConfig) -> tuple[list[DefectDataset], list[Image
     """Open the data set of a run and its synthetic sets; return (for training, validation).
 
     Raises:
-        FlawsmithError: if a synthetic set has other classes, or descends from a part that is
-            kept for test or validation.
+        FlawsmithError: if a synthetic set has other classes, has no masks where the run reads
+            them, or descends from a part that is kept for test or validation.
     """
     dataset = DefectDataset.open(Path(data.path))
     training, validation = training_records(dataset, data)
@@ -85,6 +85,11 @@ def training_datasets(data: DataConfig) -> tuple[list[DefectDataset], list[Image
         synthetic = DefectDataset.open(Path(folder))
         if synthetic.schema.defect_names != dataset.schema.defect_names:
             raise FlawsmithError(f"{folder} and {data.path} have different defect classes")
+        if data.labels == "pixel" and kind_of_labels(Path(folder)) == "image":
+            raise FlawsmithError(
+                f"{folder} has labels for whole images only, and the masks of {data.path} are "
+                "read; leave it out, or read labels alone with: --set data.labels=image"
+            )
         for record in synthetic:
             strangers = [parent for parent in record.parents if parent not in allowed]
             if strangers:

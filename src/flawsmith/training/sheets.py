@@ -13,6 +13,9 @@ from flawsmith.data.schema import IGNORE, Schema, rgb
 Picture = NDArray[np.uint8]
 GAP, BAR = 4, 22
 
+UNICODE_FONT, UNICODE_SIZE = "uni", 13
+"""OpenCV's own font with other letters than ASCII; as large as the other."""
+
 
 def to_picture(image: NDArray[np.float32]) -> Picture:
     """Return C x H x W values in [-1, 1] as H x W x 3."""
@@ -44,7 +47,7 @@ def write_sheet(
     height, width = rows[0][1][0].shape[:2]
     zoom = max(1, 160 // max(height, width))
     height, width = height * zoom, width * zoom
-    margin = 8 + max(cv2.getTextSize(t, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0] for t, _ in rows)
+    margin = 8 + max(_width(title) for title, _ in rows)
     sheet = np.full(
         (BAR + len(rows) * (height + GAP), margin + len(columns) * (width + GAP), 3), 255, np.uint8
     )
@@ -60,7 +63,23 @@ def write_sheet(
     write_image(path, sheet)
 
 
+def _width(text: str) -> int:
+    """Return the width of a title in pixels."""
+    if _has_all_letters(text):
+        box = cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(UNICODE_FONT), UNICODE_SIZE)
+        return int(box[0] + box[2])
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0])
+
+
 def _text(sheet: Picture, text: str, x: int, y: int) -> None:
+    if _has_all_letters(text):
+        cv2.putText(sheet, text, (x, y), (40, 40, 40), cv2.FontFace(UNICODE_FONT), UNICODE_SIZE)
+        return
     ascii_text = text.encode("ascii", "replace").decode()
     cv2.putText(sheet, ascii_text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1,
                 cv2.LINE_AA)  # fmt: skip
+
+
+def _has_all_letters(text: str) -> bool:
+    """Return whether OpenCV's large font is needed for a text, and there (before 5 it is not)."""
+    return not text.isascii() and hasattr(cv2, "FontFace")
