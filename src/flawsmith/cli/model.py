@@ -12,8 +12,8 @@ from flawsmith.cli.console import console
 from flawsmith.errors import FlawsmithError
 
 if TYPE_CHECKING:
-    from flawsmith.metrics.evaluation import Evaluation, Rate
-    from flawsmith.systems.segmentation import InspectionModelConfig
+    from flawsmith.experiment.inspection_model import ModelConfig
+    from flawsmith.metrics.evaluation import Evaluation, Interval, Rate
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +29,12 @@ def train_command(
     data: options.Data = None,
     out: options.Out = None,
     network: Annotated[
-        str, typer.Option(help="fc_hardnet70, efficientnet_lite0 (pretrained), patchcore, ...")
-    ] = "fc_hardnet70",
+        str | None,
+        typer.Option(
+            help="fc_hardnet70 (default with masks), efficientnet_lite0 (pretrained), patchcore, "
+            "...; for labels of whole images efficientnet_classifier (default), cnn_classifier."
+        ),
+    ] = None,
     preset: options.Preset = "small",
     synthetic: Annotated[
         list[Path] | None, typer.Option(help="Synthetic data set to mix in; may be repeated.")
@@ -43,19 +47,19 @@ def train_command(
 ) -> None:
     """Train an inspection model on real, or real and synthetic, images."""
     from flawsmith.cli.train import training_hooks
-    from flawsmith.experiment.inspection_model import load_model_config
+    from flawsmith.experiment.inspection_model import load_config
     from flawsmith.experiment.runs import next_run
-    from flawsmith.experiment.train_model import configure_model, train_model
+    from flawsmith.experiment.train_model import configure_any_model, train_model
     from flawsmith.training.processes import is_first_process
 
     if resume is not None:
         if data or out or settings or synthetic:
             raise FlawsmithError("--resume goes on as configured; give nothing but the run folder")
-        config, run = load_model_config(resume), resume
+        config, run = load_config(resume), resume
     elif data is None:
         raise FlawsmithError("flawsmith model train needs --data, or --resume RUN")
     else:
-        config = configure_model(
+        config = configure_any_model(
             network, preset, data, fold=fold, synthetic=synthetic or [], arm=arm,
             overrides=settings or [],
         )  # fmt: skip
@@ -82,6 +86,10 @@ def evaluate_command(
 
     evaluation = evaluate_run(run, training_hooks(), data=data, fold=fold)
     print_evaluation(evaluation)
+    if evaluation.activations:
+        console.print(
+            f"what it looked at: {len(evaluation.activations)} pictures in {run / 'activation'}"
+        )
     console.print(f"figures: {run / 'evaluation.json'}\nnext: flawsmith report {run}")
 
 
@@ -92,14 +100,16 @@ def print_evaluation(evaluation: Evaluation) -> None:
     console.print(f"[bold]{evaluation.arm}[/] ({evaluation.model}), fold {evaluation.fold}")
     console.print(f"defective parts missed: {_rate(evaluation.escape)}")
     console.print(f"good parts rejected:    {_rate(evaluation.overkill)}")
+    if evaluation.level == "image":
+        _print_image_figures(evaluation)
+        return
     table = Table("class", "parts", "IoU", "95 %", "average precision", "defects found")
     for result in evaluation.classes:
-        interval = result.iou_interval
         table.add_row(
             result.name,
             str(result.parts),
             _figure(result.iou),
-            f"{interval.low:.2f} to {interval.high:.2f}" if interval else "-",
+            _interval(result.iou_interval),
             _figure(result.average_precision),
             f"{result.defect_recall.count} of {result.defect_recall.total}"
             if result.defect_recall
@@ -107,6 +117,31 @@ def print_evaluation(evaluation: Evaluation) -> None:
         )
     console.print(table)
     console.print(f"macro IoU over defect classes: {_figure(evaluation.macro_iou)}")
+
+
+def _print_image_figures(evaluation: Evaluation) -> None:
+    """Print the figures per class of a classification model, which count images."""
+    from rich.table import Table
+
+    table = Table("class", "images", "recall", "precision", "F1", "95 %", "AUROC")
+    table.add_column("balanced accuracy")
+    for result in evaluation.classes:
+        figures = (result.recall, result.precision, result.f1)
+        table.add_row(
+            result.name, str(result.images), *map(_figure, figures), _interval(result.f1_interval),
+            _figure(result.auroc), _figure(result.balanced_accuracy),
+        )  # fmt: skip
+    console.print(table)
+    for name, value, interval in (
+        ("F1", evaluation.macro_f1, evaluation.macro_f1_interval),
+        ("balanced accuracy", evaluation.macro_balanced_accuracy,
+         evaluation.macro_balanced_accuracy_interval),
+    ):  # fmt: skip
+        console.print(f"macro {name}: {_figure(value)} (95 % interval {_interval(interval)})")
+
+
+def _interval(interval: Interval | None) -> str:
+    return f"{interval.low:.2f} to {interval.high:.2f}" if interval else "-"
 
 
 def _rate(rate: Rate | None) -> str:
@@ -123,14 +158,13 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _print_plan(config: InspectionModelConfig) -> None:
+def _print_plan(config: ModelConfig) -> None:
     from flawsmith.cli.train import print_costs
     from flawsmith.config import to_toml
     from flawsmith.experiment.anomaly_model import PATCHCORE
     from flawsmith.experiment.estimate import estimate
-    from flawsmith.experiment.train_model import MACHINE_VISION
+    from flawsmith.experiment.train_model import MACHINE_VISION, training_of
     from flawsmith.experiment.training_data import tile_source, training_datasets
-    from flawsmith.systems.segmentation import SegmentationTraining
 
     datasets, _ = training_datasets(config.data)
     if config.system == MACHINE_VISION:
@@ -143,5 +177,5 @@ def _print_plan(config: InspectionModelConfig) -> None:
         return
     schema = datasets[0].schema
     console.print(to_toml(config), markup=False)
-    costs = estimate(lambda: SegmentationTraining(config, schema), config, schema)
+    costs = estimate(lambda: training_of(config, schema), config, schema)
     print_costs(costs, tile_source(datasets, config).composition())
