@@ -71,6 +71,7 @@ def write_robustness(request: RobustnessRequest, cells: Sequence[Cell]) -> tuple
         groups=_example_groups(RobustnessTest(request)),
         charts=_charts(result),
         colours=COLOURS,
+        classes=request.tested.schema.defects,
         names=list(dict.fromkeys(row.disturbance for row in result.rows)),
         words=words,
         command=_command(request),

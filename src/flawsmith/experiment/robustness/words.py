@@ -11,7 +11,7 @@ HEADINGS = (
 )  # fmt: skip
 CHANCE_SENTENCE = (
     "Marked changes are beyond chance one by one: the interval leaves out 0, or McNemar's exact "
-    "test gives p < 0.05. About one in twenty of the others would be marked by chance alone."
+    "test gives p < 0.05. If nothing mattered, about one in twenty would be marked all the same."
 )
 
 
@@ -47,8 +47,8 @@ def verdicts(given: VerdictChange | None) -> str:
     net = given.newly_wrong - given.newly_right
     text = f"{net:+d}" if net else "0"
     text += f": {given.newly_wrong} new, {given.newly_right} gone"
-    if given.low is None or given.high is None:
-        return text
+    if given.low is None or given.high is None or given.low == given.high:
+        return text  # all parts changed alike: resampling them says nothing of others
     return f"{text} ({100 * given.low:+.0f} to {100 * given.high:+.0f} %)"
 
 
