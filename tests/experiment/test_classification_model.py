@@ -219,7 +219,7 @@ def test_several_classes_in_one_image_are_each_learned(labels_only_folder):
     p = training.classifier(images).sigmoid().double()
     targets = 0.8 * present.double() + 0.1
     expected = -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
-    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     with pytest.raises(FlawsmithError, match=r"data\.labels = image"):
         training.losses(Batch(images, empty, empty, torch.zeros(3), torch.arange(3)))
 

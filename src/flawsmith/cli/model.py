@@ -123,7 +123,9 @@ def _print_image_figures(evaluation: Evaluation) -> None:
     """Print the figures per class of a classification model, which count images."""
     from rich.table import Table
 
-    table = Table("class", "images", "recall", "precision", "F1", "95 %", "AUROC")
+    table = Table("class", padding=(0, 1, 0, 0))
+    for title in ("images", "recall", "precision", "F1", "95 % of F1", "AUROC"):
+        table.add_column(title, no_wrap=True)
     table.add_column("balanced accuracy")
     for result in evaluation.classes:
         figures = (result.recall, result.precision, result.f1)

@@ -21,6 +21,7 @@ EXAMPLES = 2
 SIDE = 320
 """Pixels of a panel's longer side."""
 GAP = 8
+COVER = 0.65
 Kind = Literal["found", "missed", "false"]
 
 
@@ -106,7 +107,7 @@ def picture(image: ImageArray, heat: NDArray[np.float32], schema: Schema) -> NDA
     left = cv2.resize(colour, size, interpolation=smooth)
     there = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR)
     painted = cv2.applyColorMap(np.round(there * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    share = 0.65 * there[..., None]
+    share = COVER * there[..., None]
     right = left * (1 - share) + share * painted[..., ::-1].astype(np.float32) / 255
     gap = np.ones((size[1], GAP, 3), np.float32)
     return np.round(np.hstack([left, gap, right]) * 255).astype(np.uint8)
