@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 Arms = Annotated[
     list[str] | None,
-    typer.Option("--arm", help="System to test beside real and copy_paste; may be repeated."),
+    typer.Option(
+        "--arm",
+        help="System to test beside real and copy_paste, or 'NAME=SYSTEM key=value'; may be "
+        "repeated.",
+    ),
 ]
 Given = Annotated[
     list[str] | None,
@@ -28,7 +32,11 @@ Given = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help="Inspection network, the first decides (efficientnet_lite0)."),
+    typer.Option(
+        "--model",
+        help="Inspection network, the first decides (efficientnet_lite0; for labels of whole "
+        "images efficientnet_classifier).",
+    ),
 ]
 Amounts = Annotated[
     list[float] | None,
@@ -81,13 +89,14 @@ def benefit(
     synthesizer_settings: SynthesizerSettings = None,
 ) -> None:
     """Train with and without synthetic images, test on real parts, say whether to add them."""
+    from flawsmith.data.whole_images import kind_of_labels
     from flawsmith.experiment.benefit import BenefitTest
     from flawsmith.experiment.benefit.plan import ALWAYS
 
     if hours is not None and not 0 < hours < float("inf"):
         raise FlawsmithError(f"--hours {hours:g}: expected a time above 0, such as 3")
     values = {
-        "systems": [*ALWAYS, *(name for name in arm or [] if name != "real")],
+        "systems": [*ALWAYS[kind_of_labels(data)], *(name for name in arm or [] if name != "real")],
         "given": [_named(text) for text in synthetic or []],
         "models": model,
         "preset": preset,
@@ -167,7 +176,8 @@ def _print_facts(facts: BenefitFacts) -> None:
 
     from flawsmith.experiment.benefit.verdict import change_words
 
-    table = Table("model", "arm", "folds", "macro IoU", "minus real [95 %]", "p (Holm)")
+    macro = f"macro {facts.figure}"
+    table = Table("model", "arm", "folds", macro, "minus real [95 %]", "p (Holm)")
     changes = {(c.model, c.arm): c for c in facts.comparisons}
     for item in facts.arms:
         found = changes.get((item.model, item.arm))
@@ -175,11 +185,35 @@ def _print_facts(facts: BenefitFacts) -> None:
             item.model,
             item.arm,
             str(len(item.folds)),
-            "-" if item.macro is None else f"{item.macro:.3f}",
+            _share(item.macro),
             change_words(found.change) if found else "",
             f"{found.holm:.3f}" if found and found.holm is not None else "",
         )
     console.print(table, markup=False)
+    if facts.level == "image":
+        _print_recall(facts)
     console.print(facts.verdict.headline, style="bold", markup=False)
     for sentence in facts.verdict.sentences:
         console.print(sentence, markup=False)
+
+
+def _print_recall(facts: BenefitFacts) -> None:
+    """Print what the arms find of each class: the rare ones are what synthesis is for."""
+    from rich.table import Table
+
+    for model in facts.settings.models:
+        own = [item for item in facts.arms if item.model == model]
+        if not own:
+            continue
+        title = f"{model}: recall of test images"
+        table = Table("class", "parts", *(item.arm for item in own), title=title)
+        for i, name in enumerate(own[0].classes):
+            table.add_row(name, str(own[0].parts[i]), *(_share(item.recall[i]) for item in own))
+        balanced = (_share(item.balanced_accuracy) for item in own)
+        table.add_section()
+        table.add_row("balanced accuracy", "", *balanced)
+        console.print(table, markup=False)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

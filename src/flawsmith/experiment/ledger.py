@@ -25,7 +25,7 @@ def ledger_line(run: Path) -> dict[str, Any]:
         for c in evaluation.classes
     }
     missed = [p.part for p in evaluation.parts if p.labels and p.verdict == "PASS"]
-    return {
+    return _image_figures(evaluation) | {
         "arm": evaluation.arm,
         "model": evaluation.model,
         "fold": evaluation.fold,
@@ -45,16 +45,30 @@ def ledger_line(run: Path) -> dict[str, Any]:
     }
 
 
-def part_figures(evaluation: Evaluation) -> dict[str, list[Any]]:
-    """Return what statistics need of each part: its labels, P or F, and its pixel counts.
+def _image_figures(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what a line says besides where images are counted."""
+    if evaluation.level == "pixel":
+        return {}
+    return {
+        "level": "image",
+        "macro_f1": _rounded(evaluation.macro_f1),
+        "macro_balanced_accuracy": _rounded(evaluation.macro_balanced_accuracy),
+    }
 
-    Counts are [true positive, false positive, false negative]; classes without any are left out.
+
+def part_figures(evaluation: Evaluation) -> dict[str, list[Any]]:
+    """Return what statistics need of each part: its labels, P or F, and its counts.
+
+    Counts are [true positive, false positive, false negative] pixels, or images; classes without
+    any are left out. At the level of images the number of images follows, of which those that a
+    class does not count are true negatives.
     """
     return {
         part.part: [
             part.labels,
             part.verdict[0],
             {name: counts for name, counts in part.counts.items() if any(counts)},
+            *([len(part.views)] if evaluation.level == "image" else []),
         ]
         for part in evaluation.parts
     }

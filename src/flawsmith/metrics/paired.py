@@ -1,10 +1,11 @@
-"""Two inspection models on the same test parts: differences of pooled IoU, paired by part.
+"""Two inspection models on the same test parts: differences of a pooled figure, paired by part.
 
-Counts are P x D x 3 pixels (true positive, false positive, false negative) of P parts and D
-classes; the rows of two arms are the same parts in the same order. Several seeds are averaged
-within each part before, so counts may be fractions.
+Counts are P x D x C of P parts and D classes: pixels (true positive, false positive, false
+negative; C = 3) or images (true negative too; C = 4). The rows of two arms are the same parts in
+the same order. Several seeds are averaged within each part before, so counts may be fractions.
 
-IoU is pooled: the counts are added over all parts first. A difference is arm minus reference.
+A figure such as IoU is pooled: the counts are added over all parts first. A difference is arm
+minus reference.
 """
 
 import math
@@ -17,7 +18,7 @@ from scipy import stats
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.metrics.intervals import CHUNK
-from flawsmith.metrics.segmentation import iou, macro_iou
+from flawsmith.metrics.pooled import IOU, PooledFigure
 
 PartCounts = NDArray[np.float64]
 POWER = 0.8
@@ -78,6 +79,7 @@ def compare(
     arm: PartCounts,
     folds: NDArray[np.int64],
     *,
+    figure: PooledFigure = IOU,
     seeds: Sequence[tuple[PartCounts, PartCounts]] = (),
     level: float = 0.95,
     resamples: int = 4000,
@@ -94,9 +96,10 @@ def compare(
     interval speaks of other parts, not of another training.
 
     Args:
-        reference: P x D x 3 counts.
+        reference: P x D x C counts.
         arm: the same parts in the same order.
         folds: the fold that tested each part.
+        figure: what is compared.
         seeds: (reference, arm) of every seed that tested all parts; used with fewer than three
             folds.
         level: of the two-sided intervals.
@@ -107,9 +110,9 @@ def compare(
         FlawsmithError: if the two do not have the same parts and classes.
     """
     _require_paired(reference, arm, folds)
-    value = _differences(reference.sum(axis=0), arm.sum(axis=0))
-    drawn = _bootstrap(reference, arm, resamples, seed)
-    luck = _Luck.of_folds(reference, arm, folds) or _Luck.of_seeds(seeds)
+    value = _differences(figure, reference.sum(axis=0), arm.sum(axis=0))
+    drawn = _bootstrap(figure, reference, arm, resamples, seed)
+    luck = _Luck.of_folds(figure, reference, arm, folds) or _Luck.of_seeds(figure, seeds)
     shown = (reference[..., 0] + reference[..., 2] > 0).sum(axis=0)
     enough = [bool(shown.sum() >= MIN_PARTS), *(shown >= MIN_PARTS)]
     made = [
@@ -119,12 +122,17 @@ def compare(
         for i in range(len(value))
     ]
     classes = [None if math.isnan(d.value) else d for d in made[1:]]
-    p = swap_test(reference, arm, seed=seed) if enough[0] else None
+    p = swap_test(reference, arm, figure=figure, seed=seed) if enough[0] else None
     return Paired(made[0], classes, p, _luck_p(made[0], luck))
 
 
 def swap_test(
-    reference: PartCounts, arm: PartCounts, *, resamples: int = 9999, seed: int = 0
+    reference: PartCounts,
+    arm: PartCounts,
+    *,
+    figure: PooledFigure = IOU,
+    resamples: int = 9999,
+    seed: int = 0,
 ) -> float:
     """Return the two-sided p-value of "it does not matter which arm a part was judged by".
 
@@ -139,7 +147,7 @@ def swap_test(
     if parts == 0:
         return 1.0
     first, second = reference.sum(axis=0), arm.sum(axis=0)
-    observed = abs(_differences(first, second)[0])
+    observed = abs(_differences(figure, first, second)[0])
     exact = parts <= EXACT_PARTS
     generator = np.random.default_rng(seed)
     total = 2**parts if exact else resamples
@@ -152,7 +160,7 @@ def swap_test(
         else:
             swapped = generator.integers(0, 2, (size, parts))
         moved = (swapped.astype(np.float64) @ gap.reshape(parts, -1)).reshape(size, *first.shape)
-        found = np.abs(_differences(first + moved, second - moved)[:, 0])
+        found = np.abs(_differences(figure, first + moved, second - moved)[:, 0])
         # Exchanging back and forth rounds; equal figures must count as equal.
         extreme += int((found >= observed - 1e-12).sum())
     return extreme / total if exact else (extreme + 1) / (total + 1)
@@ -197,23 +205,26 @@ def _require_paired(reference: PartCounts, arm: PartCounts, folds: NDArray[np.in
     if reference.shape != arm.shape or reference.ndim != 3 or len(folds) != len(arm):
         raise FlawsmithError(
             f"counts of the shapes {reference.shape} and {arm.shape} with {len(folds)} folds are "
-            "not paired; expected the same parts x classes x 3"
+            "not paired; expected the same parts x classes x counts"
         )
     first, second = (counts[..., 0] + counts[..., 2] for counts in (reference, arm))
     if not np.allclose(first, second):
         raise FlawsmithError(
-            "the two arms were tested on different masks; test both on the same data"
+            "the two arms were tested on different masks or labels; test both on the same data"
         )
 
 
-def _differences(reference: NDArray[np.float64], arm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return macro, then each class, of ... x D x 3 sums: ... x (1 + D)."""
-    macro = macro_iou(arm) - macro_iou(reference)
-    return np.concatenate([macro[..., None], iou(arm) - iou(reference)], axis=-1)
+def _differences(
+    figure: PooledFigure, reference: NDArray[np.float64], arm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return macro, then each class, of ... x D x C sums: ... x (1 + D)."""
+    macro = figure.macro(arm) - figure.macro(reference)
+    classes = figure.of_classes(arm) - figure.of_classes(reference)
+    return np.concatenate([macro[..., None], classes], axis=-1)
 
 
 def _bootstrap(
-    reference: PartCounts, arm: PartCounts, resamples: int, seed: int
+    figure: PooledFigure, reference: PartCounts, arm: PartCounts, resamples: int, seed: int
 ) -> NDArray[np.float64]:
     parts = len(reference)
     generator = np.random.default_rng(seed)
@@ -226,7 +237,7 @@ def _bootstrap(
             (weights @ counts.reshape(parts, -1)).reshape(size, *counts.shape[1:])
             for counts in (reference, arm)
         ]
-        drawn.append(_differences(*sums))
+        drawn.append(_differences(figure, *sums))
     return np.concatenate(drawn)
 
 
@@ -246,7 +257,11 @@ class _Luck:
 
     @classmethod
     def of_folds(
-        cls, reference: PartCounts, arm: PartCounts, folds: NDArray[np.int64]
+        cls,
+        figure: PooledFigure,
+        reference: PartCounts,
+        arm: PartCounts,
+        folds: NDArray[np.int64],
     ) -> "_Luck | None":
         """Leave out one fold at a time; a fold without a class still moves its false positives."""
         known = np.unique(folds)
@@ -254,7 +269,9 @@ class _Luck:
         if count < MIN_REPEATS:
             return None
         kept = [folds != fold for fold in known]
-        found = np.stack([_differences(reference[k].sum(axis=0), arm[k].sum(axis=0)) for k in kept])
+        found = np.stack(
+            [_differences(figure, reference[k].sum(axis=0), arm[k].sum(axis=0)) for k in kept]
+        )
         valid = ~np.isnan(found)
         number = np.maximum(valid.sum(axis=0), 1)
         mean = np.where(valid, found, 0).sum(axis=0) / number
@@ -262,12 +279,14 @@ class _Luck:
         return cls(np.sqrt((number - 1) / number * spread), count - 1, has_parts=True)
 
     @classmethod
-    def of_seeds(cls, seeds: Sequence[tuple[PartCounts, PartCounts]]) -> "_Luck | None":
+    def of_seeds(
+        cls, figure: PooledFigure, seeds: Sequence[tuple[PartCounts, PartCounts]]
+    ) -> "_Luck | None":
         """Take the error of the mean over seeds that tested the same parts."""
         count = len(seeds)
         if count < MIN_REPEATS:
             return None
-        found = np.stack([_differences(a.sum(axis=0), b.sum(axis=0)) for a, b in seeds])
+        found = np.stack([_differences(figure, a.sum(axis=0), b.sum(axis=0)) for a, b in seeds])
         return cls(found.std(axis=0, ddof=1) / math.sqrt(count), count - 1, has_parts=False)
 
 

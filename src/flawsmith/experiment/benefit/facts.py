@@ -6,7 +6,7 @@ from typing import Self
 
 from flawsmith.config import StrictModel, validate
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.benefit.plan import BenefitSettings, Mix
+from flawsmith.experiment.benefit.plan import BenefitSettings, Level, Mix
 from flawsmith.metrics.evaluation import Rate
 from flawsmith.storage import write_text
 
@@ -28,7 +28,7 @@ class Change(StrictModel):
 
 
 class ClassChange(StrictModel):
-    """One class in both arms; IoU is pooled over all test parts that both tested.
+    """A figure of one class in both arms, pooled over all test parts that both tested.
 
     Attributes:
         parts: test parts that show it.
@@ -59,10 +59,26 @@ class PartRates(StrictModel):
     p: float
 
 
+class FurtherFigure(StrictModel):
+    """Another figure of both arms on the same parts, which decides nothing.
+
+    Attributes:
+        name: recall or balanced accuracy.
+        real: mean over the classes, as ``arm`` and ``change``.
+    """
+
+    name: str
+    real: float | None
+    arm: float | None
+    change: Change | None
+    classes: list[ClassChange]
+
+
 class Comparison(StrictModel):
     """One arm against ``real`` with one network.
 
     Attributes:
+        figure: what is compared: IoU of pixels, or F1 of images.
         pairs: number of (fold, seed) that both have finished.
         parts: test parts of these folds.
         defective: of them with a defect.
@@ -71,6 +87,8 @@ class Comparison(StrictModel):
         holm: ``p`` adjusted for the number of arms.
         further_parts: defective parts to add to see a gain of 0.05 in 80 % of the tests; None if
             it cannot be told.
+        further: at the level of images recall and balanced accuracy.
+        rarest: there, the class with the fewest real training images.
     """
 
     arm: str
@@ -92,14 +110,21 @@ class Comparison(StrictModel):
     escape: PartRates | None
     overkill: PartRates | None
     further_parts: int | None
+    figure: str = "IoU"
+    further: list[FurtherFigure] = []
+    rarest: str | None = None
 
 
 class ArmFigures(StrictModel):
     """One arm by itself, over all folds that it has finished.
 
     Attributes:
-        iou: of each class, None where no part shows it.
+        iou: of each class, None where no part shows it; at the level of images always.
         parts: test parts of each class.
+        macro: mean over the classes of IoU, or of F1 at the level of images.
+        f1: of each class; this and what follows is for images only.
+        recall: share of the images of each class that are found.
+        balanced_accuracy: mean over the classes.
     """
 
     arm: str
@@ -112,10 +137,18 @@ class ArmFigures(StrictModel):
     parts: list[int]
     iou: list[float | None]
     macro: float | None
+    f1: list[float | None] = []
+    recall: list[float | None] = []
+    balanced_accuracy: float | None = None
+
+    @property
+    def values(self) -> list[float | None]:
+        """What ``macro`` is the mean of."""
+        return self.f1 or self.iou
 
 
 class Tried(StrictModel):
-    """A short run that chose amount and schedule, with its macro IoU on validation parts."""
+    """A short run that chose amount and schedule, with its figure on validation parts."""
 
     mix: Mix
     value: float | None
@@ -131,7 +164,7 @@ class Choice(StrictModel):
 
 
 class CurvePoint(StrictModel):
-    """Macro IoU of an arm where it might see a part of the data.
+    """Macro IoU (or F1 of images) of an arm where it might see a part of the data.
 
     Attributes:
         share: of the real parts of each class.
@@ -174,6 +207,8 @@ class BenefitFacts(StrictModel):
     Attributes:
         planned: number of (arm, fold, seed, network) that the test consists of.
         finished: of them done.
+        level: what is counted: pixels, or whole images.
+        masks: whether the data set has any, which copy-paste needs.
     """
 
     version: str
@@ -189,6 +224,13 @@ class BenefitFacts(StrictModel):
     choices: list[Choice]
     curve: list[CurvePoint]
     spent: list[Spent]
+    level: Level = "pixel"
+    masks: bool = True
+
+    @property
+    def figure(self) -> str:
+        """What the arms are compared by, without "macro"."""
+        return "F1" if self.level == "image" else "IoU"
 
     def save(self, out: Path) -> None:
         """Write ``benefit.json``."""

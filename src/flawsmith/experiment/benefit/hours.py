@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from flawsmith.data.schema import Schema
 from flawsmith.experiment.estimate import estimate
+from flawsmith.experiment.inspection_model import ModelConfig
+from flawsmith.experiment.train_model import training_of
 from flawsmith.experiment.train_synthesizer import build_system
 from flawsmith.systems import SYSTEMS
-from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
 from flawsmith.systems.untrained import UntrainedSystem
 from flawsmith.training.config import RunConfig
 
@@ -56,11 +57,11 @@ class Hours:
         """Return the seconds of making a synthetic set."""
         return self.seconds_of(("synthesis", system, images), lambda: images / IMAGES_PER_SECOND)
 
-    def model(self, config: InspectionModelConfig) -> float:
+    def model(self, config: ModelConfig) -> float:
         """Return the seconds of training and test of an inspection model."""
 
         def guess() -> float:
-            costs = estimate(lambda: SegmentationTraining(config, self.schema), config, self.schema)
+            costs = estimate(lambda: training_of(config, self.schema), config, self.schema)
             return costs.seconds * OTHER_SHARE
 
         return self.seconds_of(model_workload(config), guess)

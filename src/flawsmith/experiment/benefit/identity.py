@@ -4,20 +4,21 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit.plan import REAL, Arm, BenefitSettings, Mix, Step
+from flawsmith.experiment.inspection_model import ModelConfig
 from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.synthesis import SETTINGS_FILE
-from flawsmith.experiment.train_model import configure_model
+from flawsmith.experiment.train_model import configure_any_model
 from flawsmith.experiment.train_synthesizer import configure
 from flawsmith.models import NETWORKS
+from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.systems import SYSTEMS
-from flawsmith.systems.segmentation import InspectionModelConfig
 from flawsmith.training.config import RunConfig
 
 MODEL_CODE = (
@@ -47,6 +48,30 @@ MODEL_CODE = (
 
 Pages, commands and other networks may change freely.
 """
+CLASSIFICATION_CODE = (
+    "data/dataset.py",
+    "data/folds.py",
+    "data/images.py",
+    "data/schema.py",
+    "data/tiles.py",
+    "data/transforms.py",
+    "data/whole_images.py",
+    "experiment/classification_model.py",
+    "experiment/inspection_model.py",
+    "experiment/train_classifier.py",
+    "experiment/train_model.py",
+    "experiment/training_data.py",
+    "inspection/thresholds.py",
+    "metrics/classification.py",
+    "metrics/image_testing.py",
+    "systems/base.py",
+    "systems/classification.py",
+    "training/config.py",
+    "training/engine.py",
+    "training/loop.py",
+    "training/precision.py",
+)
+"""The same of a classification model."""
 SYNTHESIS_CODE = (
     "data/background_bank.py",
     "data/dataset.py",
@@ -67,6 +92,8 @@ SYNTHESIS_CODE = (
     "training/loop.py",
     "training/precision.py",
 )
+WHOLE_IMAGE_CODE = ("data/whole_images.py", "experiment/whole_image_synthesis.py")
+"""Beside it, where labels are for whole images."""
 
 
 @dataclass(frozen=True)
@@ -85,32 +112,35 @@ class Identity:
 
     def synthesizer_config(self, step: Step) -> RunConfig:
         """Return the configuration of the synthesizer that a step trains or needs."""
+        arm = self.arms[step.arm]
+        given = [*self.settings.synthesizer_overrides, *arm.overrides]
         return configure(
-            self.arms[step.arm].system,
+            arm.system,
             self.settings.preset,
             self.dataset.root,
             fold=step.fold,
-            overrides=[*self.settings.synthesizer_overrides, *_part_overrides(step)],
+            overrides=[*_only_overrides(step), *given, *_part_overrides(step)],
         )
 
-    def model_config(self, step: Step, mix: Mix | None) -> InspectionModelConfig:
+    def model_config(self, step: Step, mix: Mix | None) -> ModelConfig:
         """Return the configuration of an inspection model; the arms differ in ``data`` alone.
 
         Raises:
             FlawsmithError: for an unknown network, or one that learns from good images only.
         """
-        if step.network not in NETWORKS:
+        if step.network not in NETWORKS and step.network not in CLASSIFIERS:
             raise FlawsmithError(
                 f"--model {step.network}: not a network that is trained on defect images; "
-                "give one such as fc_hardnet70 or efficientnet_lite0"
+                "give one such as fc_hardnet70 or efficientnet_lite0, for labels of whole images "
+                "efficientnet_classifier"
             )
         overrides = [*self.settings.overrides, *_part_overrides(step)]
         overrides.append(f"training.seed={step.seed}")
         synthetic = []
         if step.arm != REAL and mix is not None:
-            synthetic = [self.synthetic_folder(step)]
+            synthetic = self.synthetic_folders(step)
             overrides += mix.overrides()
-        config = configure_model(
+        config = configure_any_model(
             step.network,
             self.settings.preset,
             self.dataset.root,
@@ -124,9 +154,9 @@ class Identity:
     def synthesizer_key(self, step: Step) -> str:
         """Return the key of the synthesizer of a step's arm and fold."""
         config = without_paths(self.synthesizer_config(step))
-        return short_hash(
-            self.fingerprint, config, code_of(SYNTHESIS_CODE, SYSTEMS.get(config["system"]))
-        )
+        is_image = config["data"]["labels"] == "image"
+        code = (*SYNTHESIS_CODE, *(WHOLE_IMAGE_CODE if is_image else ()))
+        return short_hash(self.fingerprint, config, code_of(code, SYSTEMS.get(config["system"])))
 
     def set_key(self, step: Step) -> str:
         """Return the key of the synthetic set of a step's arm and fold."""
@@ -134,36 +164,61 @@ class Identity:
         if given is not None:
             made = (Path(given) / SETTINGS_FILE).read_text(encoding="utf-8")
             return short_hash(made, DefectDataset.open(Path(given)).fingerprint())
+        alone = self.steps_alone(step)
+        if alone:
+            return short_hash(*(self.set_key(one) for one in alone))
         return short_hash(self.synthesizer_key(step), self.settings.per_class)
+
+    def steps_alone(self, step: Step) -> list[Step]:
+        """Return a step for each class, where the system of its arm is trained on one at a time."""
+        classes = () if step.only else self.arms[step.arm].classes
+        return [replace(step, only=name) for name in classes]
 
     def model_key(self, step: Step, mix: Mix | None) -> str:
         """Return the key of an inspection model's run."""
         config = without_paths(self.model_config(step, mix))
         made = "" if step.arm == REAL else self.set_key(step)
-        code = code_of(MODEL_CODE, NETWORKS.get(step.network))
+        if step.network in CLASSIFIERS:
+            code = code_of(CLASSIFICATION_CODE, CLASSIFIERS.get(step.network))
+        else:
+            code = code_of(MODEL_CODE, NETWORKS.get(step.network))
         return short_hash(step.kind, self.fingerprint, config, made, code)
 
     def synthesizer_folder(self, step: Step) -> Path:
-        """Return the run folder of the synthesizer of a step's arm and fold."""
-        return self.out / "runs" / f"{_name(step)}-synthesizer-{self.synthesizer_key(step)[:8]}"
+        """Return the run folder of the synthesizer of a step's arm, fold and class."""
+        return (
+            self.out / "runs" / f"{self._name(step)}-synthesizer-{self.synthesizer_key(step)[:8]}"
+        )
 
     def synthetic_folder(self, step: Step) -> Path:
-        """Return the synthetic set of a step's arm and fold."""
+        """Return the synthetic set of a step's arm, fold and class."""
         given = self.arms[step.arm].folder(step.fold)
         if given is not None:
             return Path(given)
-        return self.out / "synthetic" / f"{_name(step)}-{self.set_key(step)[:8]}"
+        return self.out / "synthetic" / f"{self._name(step)}-{self.set_key(step)[:8]}"
+
+    def synthetic_folders(self, step: Step) -> list[Path]:
+        """Return all synthetic sets of a step's arm and fold: one, or one of each class."""
+        return [self.synthetic_folder(one) for one in self.steps_alone(step) or [step]]
 
     def model_folder(self, step: Step, mix: Mix | None) -> Path:
         """Return the run folder of an inspection model."""
         kind = "-screen" if step.kind == "screen" else ""
-        name = f"{_name(step)}-{step.network}-seed{step.seed}{kind}"
+        name = f"{self._name(step)}-{step.network}-seed{step.seed}{kind}"
         return self.out / "runs" / f"{name}-{self.model_key(step, mix)[:8]}"
 
+    def _name(self, step: Step) -> str:
+        share = "" if step.share == 1.0 else f"-share{step.share:g}-draw{step.draw}"
+        # Names of classes may hold what names of folders cannot.
+        only = f"-class{self.dataset.schema.defect(step.only).id}" if step.only else ""
+        return f"{step.arm}-fold{step.fold}{share}{only}"
 
-def _name(step: Step) -> str:
-    share = "" if step.share == 1.0 else f"-share{step.share:g}-draw{step.draw}"
-    return f"{step.arm}-fold{step.fold}{share}"
+
+def _only_overrides(step: Step) -> list[str]:
+    """Return what a training on one class alone is told; good images would only pass by."""
+    if not step.only:
+        return []
+    return [f"only={json.dumps(step.only, ensure_ascii=False)}", "data.good_share=0.0"]
 
 
 def _part_overrides(step: Step) -> list[str]:
@@ -172,7 +227,7 @@ def _part_overrides(step: Step) -> list[str]:
     return [f"data.part_share={step.share}", f"data.part_draw={step.draw}"]
 
 
-def _shortened(config: InspectionModelConfig, share: float) -> InspectionModelConfig:
+def _shortened(config: ModelConfig, share: float) -> ModelConfig:
     training = config.training
     steps = max(1, round(training.total_images * share / training.batch_size))
     shorter = training.model_copy(update={"total_images": steps * training.batch_size})

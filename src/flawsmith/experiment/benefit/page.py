@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from flawsmith import __version__
 from flawsmith.data.templates import render as fill
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.experiment.benefit import verdict as rule
 from flawsmith.experiment.benefit.facts import (
     PAGE_FILE,
@@ -65,6 +66,8 @@ def gather(test: BenefitTest) -> BenefitFacts:
         choices=_choices(test),
         curve=learning_curve(results, names, first),
         spent=_spent(test),
+        level=test.level,
+        masks=kind_of_labels(test.dataset.root) == "pixel",
     )
 
 
@@ -112,7 +115,7 @@ def _forests(facts: BenefitFacts) -> list[Forest]:
 
 
 def _forest(comparisons: Sequence[Comparison], colour: dict[str, str]) -> Markup:
-    """Return a row for the macro IoU and one a class, a mark an arm, around 0."""
+    """Return a row for the mean of classes and one a class, a mark an arm, around 0."""
     macro = [_mark(c.change, colour[c.arm]) for c in comparisons]
     rows = [("mean of classes", macro)]
     for i, item in enumerate(comparisons[0].classes):
@@ -123,7 +126,8 @@ def _forest(comparisons: Sequence[Comparison], colour: dict[str, str]) -> Markup
         v for _, marks in rows for m in marks for v in (m.value, m.low, m.high) if v is not None
     ]
     reach = max(map(abs, values), default=0.1) + FOREST_MARGIN
-    title = "IoU of the arm minus IoU of real, with its 95 % interval"
+    figure = comparisons[0].figure
+    title = f"{figure} of the arm minus {figure} of real, with its 95 % interval"
     return dot_chart(rows, title, axis=Axis(-reach, reach, title))
 
 
@@ -134,7 +138,7 @@ def _mark(change: Change | None, colour: str) -> Mark:
 
 
 def _curve_chart(facts: BenefitFacts) -> Markup | None:
-    """Return macro IoU over the number of real parts, a line an arm."""
+    """Return the macro figure over the number of real parts, a line an arm."""
     if not facts.curve:
         return None
     points: dict[str, list[CurvePoint]] = {}
@@ -150,7 +154,7 @@ def _curve_chart(facts: BenefitFacts) -> Markup | None:
     widest = max(v for line in lines for v in line.x)
     axes = (
         Axis(0.0, widest * 1.05, "defective real parts that may be seen"),
-        Axis(0.0, max(0.05, top * 1.1), "macro IoU"),
+        Axis(0.0, max(0.05, top * 1.1), f"macro {facts.figure}"),
     )
     return chart(lines, *axes, "Learning curve", size=(560, 300))
 

@@ -1,22 +1,32 @@
 """What a benefit test runs and in which order; nothing here trains or writes."""
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flawsmith.config import StrictModel
+from flawsmith.config import StrictModel, apply_overrides
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import check_parts_together, part_defects
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
+from flawsmith.experiment.train_synthesizer import configure
+from flawsmith.experiment.whole_image_synthesis import unlabelled
 from flawsmith.systems import SYSTEMS
 
 REAL = "real"
-ALWAYS = ("copy_paste",)
-"""Arms beside ``real`` that are always there: the simplest synthesis is the one to beat."""
+Level = Literal["pixel", "image"]
+ALWAYS: dict[Level, tuple[str, ...]] = {"pixel": ("copy_paste",), "image": ()}
+"""Arms beside ``real`` that are always there: the simplest synthesis is the one to beat.
+
+Labels of whole images do not say what to cut out and paste, so there it is ``real`` alone.
+"""
+USUAL_MODEL: dict[Level, str] = {"pixel": "efficientnet_lite0", "image": "efficientnet_classifier"}
 
 Schedule = Literal["mixed", "first"]
 UNTIL: dict[Schedule, float] = {"mixed": 1.0, "first": 0.7}
@@ -53,9 +63,11 @@ class BenefitSettings(StrictModel):
     """What the user asks for.
 
     Attributes:
-        systems: synthesizers to train in every fold, each an arm.
+        systems: synthesizers to train in every fold, each an arm: SYSTEM, or NAME=SYSTEM and
+            settings of its own as key=value, between blanks. None: those of `ALWAYS`.
         given: synthetic sets that exist already: (arm, folder).
-        models: inspection networks; the first decides, the others are reported beside it.
+        models: inspection networks; the first decides, the others are reported beside it. None
+            given: that of `USUAL_MODEL`.
         preset: of everything that is trained.
         seeds: trainings of every inspection model with different seeds.
         draws: for shares of the data below 1: how many random draws of parts.
@@ -68,9 +80,9 @@ class BenefitSettings(StrictModel):
         synthesizer_overrides: of the synthesizers' configuration.
     """
 
-    systems: list[str] = list(ALWAYS)
+    systems: list[str] | None = None
     given: list[tuple[str, str]] = []
-    models: list[str] = Field(default=["efficientnet_lite0"], min_length=1)
+    models: list[str] = []
     preset: str = "small"
     seeds: int = Field(default=1, ge=1)
     draws: int = Field(default=1, ge=1)
@@ -89,6 +101,16 @@ class BenefitSettings(StrictModel):
         return len(self.amounts) * len(self.schedules) > 1
 
 
+def complete(settings: BenefitSettings, data: Path) -> BenefitSettings:
+    """Return the settings with the arms and the network that the labels of the data ask for."""
+    has: Level = kind_of_labels(data)
+    read = apply_overrides({"data": {"labels": has}}, settings.overrides)["data"]["labels"]
+    # A wrong value is told where the whole configuration is checked.
+    usual = USUAL_MODEL.get(read, USUAL_MODEL[has])
+    systems = list(ALWAYS[has]) if settings.systems is None else settings.systems
+    return settings.model_copy(update={"systems": systems, "models": settings.models or [usual]})
+
+
 @dataclass(frozen=True)
 class Arm:
     """One training mix beside ``real``.
@@ -96,11 +118,15 @@ class Arm:
     Attributes:
         system: that makes the images in every fold; empty for a given set.
         folders: of a given set: fold -> folder.
+        overrides: of the system's configuration, for this arm alone.
+        classes: defects of which the system, which takes no class, needs a training each.
     """
 
     name: str
     system: str = ""
     folders: tuple[tuple[int, str], ...] = ()
+    overrides: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def folder(self, fold: int) -> str | None:
         """Return the given set of a fold."""
@@ -119,6 +145,7 @@ class Step:
         draw: which parts these are.
         amount: of a screening run; None: the best one of those before it.
         schedule: of a screening run.
+        only: the defect that a synthesizer is trained on and asked for; empty: all.
     """
 
     kind: Kind
@@ -130,12 +157,14 @@ class Step:
     draw: int = 0
     amount: float | None = None
     schedule: Schedule = "mixed"
+    only: str = ""
 
     @property
     def title(self) -> str:
         """What it is, in a line."""
         part = "" if self.share == 1.0 else f", {self.share:g} of the parts (draw {self.draw})"
-        where = f"{self.arm}, fold {self.fold}{part}"
+        only = f", {self.only} alone" if self.only else ""
+        where = f"{self.arm}, fold {self.fold}{part}{only}"
         if self.kind == "screen":
             amount = "best amount" if self.amount is None else f"amount {self.amount:g}"
             return f"{where}: try {amount}, {self.schedule} ({self.network})"
@@ -183,12 +212,17 @@ def make_arms(settings: BenefitSettings, dataset: DefectDataset) -> list[Arm]:
     """Return the arms beside ``real``.
 
     Raises:
-        FlawsmithError: for an unknown system, or a given set that does not say what it left out.
+        FlawsmithError: for an unknown system, one of which no image could be labelled, or a given
+            set that does not say what it left out.
     """
-    arms = []
-    for system in dict.fromkeys(settings.systems):
-        SYSTEMS.get(system)
-        arms.append(Arm(system, system=system))
+    arms: list[Arm] = []
+    for text in dict.fromkeys(complete(settings, dataset.root).systems or []):
+        arm = _trained_arm(text)
+        if arm.name in {other.name for other in arms}:
+            raise FlawsmithError(
+                f"there are two arms called {arm.name}; name one: --arm 'NAME={arm.system}'"
+            )
+        arms.append(replace(arm, classes=_classes_alone(arm, settings, dataset)))
     folders: dict[str, dict[int, str]] = {}
     for name, folder in settings.given:
         made = _read_settings(Path(folder))
@@ -202,18 +236,61 @@ def make_arms(settings: BenefitSettings, dataset: DefectDataset) -> list[Arm]:
                 f"{folder} was made from other data or other folds than {dataset.root} has now "
                 f"({made.data}, not {dataset.fingerprint()}); synthesize it again"
             )
-        arm = folders.setdefault(name or f"given_{made.system}", {})
-        if made.fold in arm:
+        of_arm = folders.setdefault(name or f"given_{made.system}", {})
+        if made.fold in of_arm:
             raise FlawsmithError(
-                f"{arm[made.fold]} and {folder} are both for fold {made.fold}; name their arms: "
+                f"{of_arm[made.fold]} and {folder} are both for fold {made.fold}; name their arms: "
                 "--synthetic NAME=FOLDER"
             )
-        arm[made.fold] = folder
+        of_arm[made.fold] = folder
     for name, of_fold in folders.items():
         if name == REAL or any(arm.name == name for arm in arms):
             raise FlawsmithError(f"there are two arms called {name}; --synthetic NAME=FOLDER")
         arms.append(Arm(name, folders=tuple(sorted(of_fold.items()))))
     return arms
+
+
+def _trained_arm(text: str) -> Arm:
+    """Return the arm of SYSTEM or NAME=SYSTEM, with key=value after it."""
+    try:
+        head, *overrides = shlex.split(text) or [""]
+    except ValueError as error:
+        raise FlawsmithError(f"--arm {text}: {error}; close the quotes") from None
+    name, named, system = head.partition("=")
+    if not named:
+        name = system = head
+    SYSTEMS.get(system)
+    if overrides and not named:
+        raise FlawsmithError(
+            f"--arm '{text}': an arm with settings of its own needs a name: --arm 'NAME={text}'"
+        )
+    wrong = [override for override in overrides if not re.match(r"[\w.]+=.", override)]
+    if wrong or name == REAL or not re.fullmatch(r"[\w.-]+", name):
+        raise FlawsmithError(
+            f"--arm '{text}': expected 'NAME=SYSTEM key=value ...' with a name of letters, digits "
+            f"and _ that is not {REAL}, such as 'uniform=bagan_gp loss.wrong_label=uniform'"
+        )
+    return Arm(name, system=system, overrides=tuple(overrides))
+
+
+def _classes_alone(arm: Arm, settings: BenefitSettings, dataset: DefectDataset) -> tuple[str, ...]:
+    """Return the defects of which an arm needs a training each, so that its images have a label.
+
+    Raises:
+        FlawsmithError: if its images cannot be labelled whatever it is trained on.
+    """
+    given = [*settings.synthesizer_overrides, *arm.overrides]
+    config = configure(arm.system, settings.preset, dataset.root, fold=None, overrides=given)
+    if config.data.labels == "pixel":
+        return ()
+    records = dataset.usable().records
+    reason = unlabelled(config, dataset.schema, records)
+    if reason is None:
+        return ()
+    if getattr(config, "only", "") is not None:
+        raise FlawsmithError(f"--arm {arm.name}: {reason}")
+    shown = {label for record in records for label in record.labels}
+    return tuple(name for name in dataset.schema.defect_names if name in shown)
 
 
 def _read_settings(folder: Path) -> SynthesisSettings:
@@ -257,12 +334,19 @@ def _pair_steps(
     for arm in arms:
         if not arm.system and arm.folder(fold) is None:
             continue
-        if arm.system:
-            yield Step("synthesizer", arm.name, fold)
-            yield Step("synthesis", arm.name, fold)
+        yield from _synthesis_steps(arm, fold)
         if settings.chooses and fold == first:
             yield from screen_steps(settings, arm.name, fold)
         yield Step("model", arm.name, fold, network, seed)
+
+
+def _synthesis_steps(arm: Arm, fold: int, share: float = 1.0, draw: int = 0) -> Iterator[Step]:
+    """Yield what makes the images of an arm; nothing for a given set."""
+    if not arm.system:
+        return
+    for only in arm.classes or ("",):
+        for kind in ("synthesizer", "synthesis"):
+            yield Step(kind, arm.name, fold, share=share, draw=draw, only=only)
 
 
 def screen_steps(settings: BenefitSettings, arm: str, fold: int) -> Iterator[Step]:
@@ -280,6 +364,5 @@ def _curve_steps(
     network = settings.models[0]
     yield Step("model", REAL, fold, network, share=share, draw=draw)
     for arm in arms:
-        yield Step("synthesizer", arm.name, fold, share=share, draw=draw)
-        yield Step("synthesis", arm.name, fold, share=share, draw=draw)
+        yield from _synthesis_steps(arm, fold, share, draw)
         yield Step("model", arm.name, fold, network, share=share, draw=draw)

@@ -27,8 +27,10 @@ from flawsmith.experiment.benefit.plan import (
     FALLBACK_MIX,
     REAL,
     BenefitSettings,
+    Level,
     Mix,
     Step,
+    complete,
     make_arms,
     make_steps,
     require_folds,
@@ -39,12 +41,18 @@ from flawsmith.experiment.train_model import evaluate_run, train_model
 from flawsmith.experiment.train_synthesizer import train_synthesizer
 from flawsmith.experiment.training_data import training_records
 from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
+from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.storage import exclusive
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import CONFIG_FILE
 from flawsmith.training.loop import Hooks
 
 LEDGER_FILE = "ledger.jsonl"
+VALIDATION: dict[Level, str] = {
+    "pixel": "validation_macro_iou",
+    "image": "validation_macro_average_precision",
+}
+"""Name in the ledger of what chooses amount and schedule."""
 Line = dict[str, Any]
 
 
@@ -80,12 +88,14 @@ class BenefitTest:
         self, data: Path, out: Path, settings: BenefitSettings, ledger: Path | None = None
     ) -> None:
         dataset = DefectDataset.open(data)
+        settings = complete(settings, data)
         self.out, self.settings, self.ledger = out, settings, ledger or out / LEDGER_FILE
         self.folds = require_folds(dataset, settings.folds)
         self.arms = make_arms(settings, dataset)
         arms = {arm.name: arm for arm in self.arms}
         self.identity = Identity(dataset, dataset.fingerprint(), out, settings, arms)
         self.dataset = dataset
+        self.level: Level = "image" if settings.models[0] in CLASSIFIERS else "pixel"
         self.steps = make_steps(settings, self.arms, self.folds)
         self.lines = {line["key"]: line for line in read_lines(self.ledger) if "key" in line}
         self.hours = Hours(dataset.schema)
@@ -155,7 +165,7 @@ class BenefitTest:
         return min(known, key=lambda k: (-k[0], k[1].amount, order(k[1].schedule)))[1]
 
     def screened(self, arm: str) -> list[tuple[Mix, float | None]] | None:
-        """Return what was tried for an arm with its validation macro IoU; None while some miss."""
+        """Return what was tried for an arm with its validation figure; None while some miss."""
         found = []
         for step in self.steps:
             if step.kind == "screen" and step.arm == arm:
@@ -163,7 +173,7 @@ class BenefitTest:
                 line = None if mix is None else self.lines.get(self.identity.model_key(step, mix))
                 if mix is None or line is None:
                     return None
-                found.append((mix, line["validation_macro_iou"]))
+                found.append((mix, line[VALIDATION[self.level]]))
         return found
 
     def results(self) -> list[tuple[Step, Line]]:
@@ -204,7 +214,7 @@ class BenefitTest:
                 line = self._line(other)
                 if line is None:
                     return None
-                values.append((line["validation_macro_iou"] or 0.0, -other.amount))
+                values.append((line[VALIDATION[self.level]] or 0.0, -other.amount))
         return Mix(amount=-max(values)[1], schedule=step.schedule)
 
     def _is_needed(self, step: Step) -> bool:
@@ -226,20 +236,20 @@ class BenefitTest:
         if step.kind == "synthesizer":
             return self.hours.synthesizer(self.identity.synthesizer_config(step))
         if step.kind == "synthesis":
-            return self.hours.synthesis(self.identity.arms[step.arm].system, self._set_size())
+            return self.hours.synthesis(self.identity.arms[step.arm].system, self._set_size(step))
         return self.hours.model(self.identity.model_config(step, self._likely_mix(step)))
 
     def _likely_mix(self, step: Step) -> Mix | None:
         return None if step.arm == REAL else self.step_mix(step) or FALLBACK_MIX
 
-    def _set_size(self) -> int:
-        return self.settings.per_class * self.dataset.schema.num_defects
+    def _set_size(self, step: Step) -> int:
+        return self.settings.per_class * (1 if step.only else self.dataset.schema.num_defects)
 
     def _workload(self, step: Step) -> tuple[str, str, int]:
         if step.kind == "synthesizer":
             return synthesizer_workload(self.identity.synthesizer_config(step))
         if step.kind == "synthesis":
-            return "synthesis", self.identity.arms[step.arm].system, self._set_size()
+            return "synthesis", self.identity.arms[step.arm].system, self._set_size(step)
         return model_workload(self.identity.model_config(step, self._likely_mix(step)))
 
     def finished_seconds(self, step: Step) -> float | None:
@@ -274,11 +284,12 @@ class BenefitTest:
     def _synthesize(self, step: Step, hooks: Hooks) -> None:
         run, out = self.identity.synthesizer_folder(step), self.identity.synthetic_folder(step)
         records = synthesis_records(run, self.dataset)
-        wanted = balance(records, self.dataset.schema, None)
+        labels = self.identity.synthesizer_config(step).data.labels
+        wanted = balance(records, self.dataset.schema, None, labels=labels)
         plan = {
             name: self.settings.per_class
             for name, count in wanted.before.items()
-            if count and name not in wanted.without_masks
+            if count and name not in wanted.without_masks and step.only in ("", name)
         }
         begin = time.perf_counter()
         with hooks.bar("synthesize", sum(plan.values())) as advance:
@@ -301,7 +312,7 @@ class BenefitTest:
         }
         if step.kind == "screen":
             line |= {"arm": step.arm, "model": step.network, "fold": step.fold}
-            line["validation_macro_iou"] = _validation_figure(run)
+            line[VALIDATION[self.level]] = _validation_figure(run)
         else:
             if not (run / EVALUATION_FILE).is_file():
                 evaluate_run(run, hooks)
@@ -320,7 +331,7 @@ class BenefitTest:
 
 
 def _validation_figure(run: Path) -> float | None:
-    """Return the best macro IoU on the inner validation parts, the figure that chooses."""
+    """Return the best figure on the inner validation parts, which chooses; see `VALIDATION`."""
     saved = ckpt.checkpoints(run)
     if not saved:
         raise FlawsmithError(f"{run} has no checkpoint; remove it and try again")

@@ -12,19 +12,33 @@ from flawsmith.experiment.benefit.facts import (
     ClassChange,
     Comparison,
     CurvePoint,
+    FurtherFigure,
     PartRates,
 )
 from flawsmith.experiment.benefit.plan import REAL, Mix, Step
 from flawsmith.metrics.intervals import rate
-from flawsmith.metrics.paired import Difference, PartCounts, compare, further_parts, holm, mcnemar
-from flawsmith.metrics.segmentation import iou, macro_iou
+from flawsmith.metrics.paired import (
+    Difference,
+    Paired,
+    PartCounts,
+    compare,
+    further_parts,
+    holm,
+    mcnemar,
+)
+from flawsmith.metrics.pooled import BALANCED_ACCURACY, F1, IOU, RECALL, PooledFigure
 
 Line = dict[str, Any]
 Results = Sequence[tuple[Step, Line]]
 CLASS_PARTS = 10
 """Test parts of a class below which its figures only describe."""
 GAIN = 0.05
-"""The gain in macro IoU that a test should be able to see."""
+"""The gain in macro IoU, or F1, that a test should be able to see."""
+
+
+def figure_of(results: Results) -> PooledFigure:
+    """Return what the arms are compared by: IoU of pixels, or F1 where images were counted."""
+    return F1 if any(line.get("level") == "image" for _, line in results) else IOU
 
 
 def compare_arms(results: Results, names: Sequence[str], network: str) -> list[Comparison]:
@@ -50,11 +64,14 @@ def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | N
     lines = [[side[pair] for pair in pairs] for side in sides]
     folds = [fold for fold, _ in pairs]
     (reference, owners), (counts, _) = (part_table(side, folds, names) for side in lines)
-    paired = compare(reference, counts, owners, seeds=_by_seed(sides, names))
-    pooled = [table.sum(axis=0) for table in (reference, counts)]
-    macro = [_number(float(macro_iou(table))) for table in pooled]
-    shown = (reference[..., 0] + reference[..., 2] > 0).sum(axis=0)
-    ious = [[_number(float(v)) for v in iou(table)] for table in pooled]
+    figure, seeds = figure_of(results), _by_seed(sides, names)
+    tables = (reference, counts)
+    paired = compare(reference, counts, owners, figure=figure, seeds=seeds)
+    main = _pooled_change(figure, tables, paired, names)
+    further = [
+        _pooled_change(other, tables, compare(*tables, owners, figure=other, seeds=seeds), names)
+        for other in ((RECALL, BALANCED_ACCURACY) if figure is F1 else ())
+    ]
     defective = sum(bool(labels) for labels in _labels(lines[0]).values())
     error = paired.macro.standard_error
     return Comparison(
@@ -66,28 +83,59 @@ def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | N
         seeds=max(folds.count(fold) for fold in folds),
         parts=len(reference),
         defective=defective,
-        real=macro[0],
-        macro=macro[1],
-        change=None if macro[0] is None else _change(paired.macro),
+        real=main.real,
+        macro=main.arm,
+        change=main.change,
         swap_p=paired.swap_p,
         luck_p=paired.luck_p,
         p=paired.p,
         holm=None,
+        classes=main.classes,
+        escape=_part_rates(lines, defective=True),
+        overkill=_part_rates(lines, defective=False),
+        further_parts=further_parts(defective, error, GAIN) if error else None,
+        figure=figure.name,
+        further=further,
+        rarest=_rarest(lines[0], names) if further else None,
+    )
+
+
+def _pooled_change(
+    figure: PooledFigure,
+    tables: tuple[PartCounts, PartCounts],
+    paired: Paired,
+    names: Sequence[str],
+) -> FurtherFigure:
+    """Return a figure in both arms, over the classes and of each."""
+    pooled = [table.sum(axis=0) for table in tables]
+    macro = [_number(float(figure.macro(table))) for table in pooled]
+    classes = [[_number(float(v)) for v in figure.of_classes(table)] for table in pooled]
+    shown = (tables[0][..., 0] + tables[0][..., 2] > 0).sum(axis=0)
+    return FurtherFigure(
+        name=figure.name,
+        real=macro[0],
+        arm=macro[1],
+        change=None if macro[0] is None else _change(paired.macro),
         classes=[
             ClassChange(
                 name=name,
                 parts=int(shown[i]),
                 claimed=bool(shown[i] >= CLASS_PARTS),
-                real=ious[0][i],
-                arm=ious[1][i],
+                real=classes[0][i],
+                arm=classes[1][i],
                 change=None if (found := paired.classes[i]) is None else _change(found),
             )
             for i, name in enumerate(names)
         ],
-        escape=_part_rates(lines, defective=True),
-        overkill=_part_rates(lines, defective=False),
-        further_parts=further_parts(defective, error, GAIN) if error else None,
     )
+
+
+def _rarest(lines: Sequence[Line], names: Sequence[str]) -> str:
+    """Return the class with the fewest real training images, over the folds."""
+    images = {
+        name: sum(line["training_images"]["real"].get(name, 0) for line in lines) for name in names
+    }
+    return min(names, key=lambda name: images[name])
 
 
 def _by_seed(
@@ -109,12 +157,17 @@ def _by_seed(
 def part_table(
     lines: Sequence[Line], folds: Sequence[int], names: Sequence[str]
 ) -> tuple[PartCounts, NDArray[np.int64]]:
-    """Return P x D x 3 counts, averaged over the lines that tested a part, and their folds."""
+    """Return P x D x C counts, averaged over the lines that tested a part, and their folds.
+
+    C is 3 for pixels, 4 for images; see `flawsmith.metrics.pooled`.
+    """
     tables: dict[str, list[NDArray[np.float64]]] = {}
     fold_of: dict[str, int] = {}
     for line, fold in zip(lines, folds, strict=True):
-        for part, (_, _, counts) in line["parts"].items():
+        for part, (_, _, counts, *images) in line["parts"].items():
             table = np.array([counts.get(name, (0, 0, 0)) for name in names], np.float64)
+            if images:
+                table = np.column_stack([table, images[0] - table.sum(axis=1)])
             tables.setdefault(part, []).append(table)
             fold_of[part] = fold
     order = sorted(tables)
@@ -125,12 +178,14 @@ def part_table(
 def arm_figures(results: Results, names: Sequence[str], network: str) -> list[ArmFigures]:
     """Return each arm of a network by itself."""
     main = [(s, line) for s, line in results if s.network == network and s.share == 1.0]
+    figure = figure_of(main)
     figures = []
     for arm in dict.fromkeys(step.arm for step, _ in main):
         own = [(step, line) for step, line in main if step.arm == arm]
         folds = [step.fold for step, _ in own]
         counts, _ = part_table([line for _, line in own], folds, names)
         pooled = counts.sum(axis=0)
+        values = [_number(float(v)) for v in figure.of_classes(pooled)]
         mix = own[0][1]["mix"]
         figures.append(
             ArmFigures(
@@ -142,17 +197,32 @@ def arm_figures(results: Results, names: Sequence[str], network: str) -> list[Ar
                 images=own[0][1]["training_images"],
                 classes=list(names),
                 parts=(counts[..., 0] + counts[..., 2] > 0).sum(axis=0).tolist(),
-                iou=[_number(float(v)) for v in iou(pooled)],
-                macro=_number(float(macro_iou(pooled))),
+                iou=values if figure is IOU else [None] * len(names),
+                macro=_number(float(figure.macro(pooled))),
+                **_image_figures(figure, pooled, values),
             )
         )
     return figures
 
 
-def learning_curve(results: Results, names: Sequence[str], network: str) -> list[CurvePoint]:
-    """Return macro IoU by number of real parts, on the folds that all arms of a point finished.
+def _image_figures(
+    figure: PooledFigure, pooled: PartCounts, values: list[float | None]
+) -> dict[str, Any]:
+    """Return what an arm is told by besides where images are counted."""
+    if figure is IOU:
+        return {}
+    return {
+        "f1": values,
+        "recall": [_number(float(v)) for v in RECALL.of_classes(pooled)],
+        "balanced_accuracy": _number(float(BALANCED_ACCURACY.macro(pooled))),
+    }
 
-    The whole data is the last point. A draw is left out as long as an arm of it is missing.
+
+def learning_curve(results: Results, names: Sequence[str], network: str) -> list[CurvePoint]:
+    """Return the macro figure by number of real parts.
+
+    A point is of the folds that all its arms finished; the whole data is the last point. A draw is
+    left out as long as an arm of it is missing.
     """
     shares = {step.share for step, _ in results}
     if shares <= {1.0}:
@@ -169,7 +239,7 @@ def learning_curve(results: Results, names: Sequence[str], network: str) -> list
             for draw in draws
         }
         for arm in arms:
-            points += _curve_point(arm, share, cells, whole, names)
+            points += _curve_point(arm, share, cells, whole, names, figure_of(own))
     return points
 
 
@@ -179,6 +249,7 @@ def _curve_point(
     cells: dict[tuple[str, int, int], Line],
     whole: dict[int, list[int]],
     names: Sequence[str],
+    figure: PooledFigure,
 ) -> list[CurvePoint]:
     values, parts, tested = [], [], set()
     for draw, folds in whole.items():
@@ -186,7 +257,7 @@ def _curve_point(
             continue
         lines = [cells[arm, draw, fold] for fold in folds]
         counts, _ = part_table(lines, folds, names)
-        value = _number(float(macro_iou(counts.sum(axis=0))))
+        value = _number(float(figure.macro(counts.sum(axis=0))))
         if value is not None:
             values.append(value)
             parts += [int(line["real_parts"]) for line in lines]

@@ -2,7 +2,7 @@
 
 An arm is recommended if, with the first network,
 
-1. the 95 % interval of its macro IoU difference to ``real`` lies above 0,
+1. the 95 % interval of its macro IoU difference to ``real`` (of whole images: F1) lies above 0,
 2. its p-value, adjusted by Holm for the number of arms, is at most 0.05,
 3. there are three folds or three seeds at least, as luck in training is unknown otherwise, and
 4. no class with ten test parts or more has an interval that lies below -0.02 entirely.
@@ -69,9 +69,15 @@ def judge(comparisons: Sequence[Comparison], per_class: int, *, missing: int = 0
         return Verdict(
             add=best.arm,
             tone="better",
-            headline=f"add {per_class} synthetic images per class from {best.arm}: macro IoU "
-            f"{change_words(best.change)}",
-            sentences=[_mix_words(best), *_class_words(best), _tested_words(best), *rest],
+            headline=f"add {per_class} synthetic images per class from {best.arm}: macro "
+            f"{best.figure} {change_words(best.change)}",
+            sentences=[
+                _mix_words(best),
+                *_class_words(best),
+                *_rarest_words(best),
+                _tested_words(best),
+                *rest,
+            ],
         )
     best = max(comparisons, key=lambda c: c.change.value if c.change else -1.0)
     why, tone = _why_not(comparisons, best)
@@ -80,7 +86,13 @@ def judge(comparisons: Sequence[Comparison], per_class: int, *, missing: int = 0
         add=None,
         tone=tone,
         headline=f"do not add synthetic images: {why}",
-        sentences=[*sentences, *_class_words(best), _tested_words(best), *rest],
+        sentences=[
+            *sentences,
+            *_class_words(best),
+            *_rarest_words(best),
+            _tested_words(best),
+            *rest,
+        ],
     )
 
 
@@ -124,16 +136,30 @@ def _why_not(comparisons: Sequence[Comparison], best: Comparison) -> tuple[str, 
 
 def _arm_words(c: Comparison) -> str:
     if c.holm is None:
-        return f"{c.arm}: macro IoU {change_words(c.change)}; too few parts for a test."
-    return f"{c.arm}: macro IoU {change_words(c.change)}, p {p_words(c.holm)}."
+        return f"{c.arm}: macro {c.figure} {change_words(c.change)}; too few parts for a test."
+    return f"{c.arm}: macro {c.figure} {change_words(c.change)}, p {p_words(c.holm)}."
 
 
 def _mix_words(c: Comparison) -> str:
     when = "over the whole training" if c.mix.schedule == "mixed" else "first, real ones last"
+    drawn = "images drawn" if c.further else "crops"
     return (
-        f"{100 * c.mix.amount:.0f} % of each class's crops are synthetic, {when}; macro IoU rises "
-        f"from {c.real:.3f} to {c.macro:.3f}."
+        f"{100 * c.mix.amount:.0f} % of each class's {drawn} are synthetic, {when}; macro "
+        f"{c.figure} rises from {c.real:.3f} to {c.macro:.3f}."
     )
+
+
+def _rarest_words(c: Comparison) -> list[str]:
+    """Return what becomes of the recall of the class with the fewest training images."""
+    recall = next((f for f in c.further if f.name == "recall"), None)
+    item = next((i for i in recall.classes if i.name == c.rarest), None) if recall else None
+    if item is None or item.real is None or item.arm is None:
+        return []
+    return [
+        f"Recall of {item.name}, the class with the fewest training images: {item.real:.3f} with "
+        f"real images alone, {item.arm:.3f} with {c.arm}, {change_words(item.change)} "
+        f"(n = {item.parts})."
+    ]
 
 
 def _tested_words(c: Comparison) -> str:
