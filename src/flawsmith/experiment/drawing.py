@@ -88,6 +88,21 @@ class Banks:
         names = [*drawn.parents, *([] if background is None else [background.file_name])]
         return Drawn(drawn.label_map, tuple(dict.fromkeys(names)), background, drawn.exemplar)
 
+    def require_masks(self, plan: dict[str, int]) -> None:
+        """Refuse a plan, images by class, for classes without a mask.
+
+        Raises:
+            FlawsmithError: with those that have one.
+        """
+        schema = self.masks.schema
+        known = {schema.defects[class_id - 1].name for class_id in self.masks.classes}
+        missing = [n for n, c in plan.items() if c and schema.defect(n).name not in known]
+        if missing:
+            raise FlawsmithError(
+                f"no training image has a mask of {', '.join(missing)} (there are masks of: "
+                f"{', '.join(sorted(known)) or 'none'}); label some, or leave the class out"
+            )
+
     def _at_the_edge(
         self, rng: np.random.Generator, class_id: int, size: int, sizes: SizeRange | None
     ) -> tuple[DrawnBackground, Seat | None]:

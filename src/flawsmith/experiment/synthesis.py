@@ -8,7 +8,7 @@ ends with the same files.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,6 @@ from pydantic import Field
 from flawsmith.config import StrictModel, validate
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.images import ImageArray, from_unit
-from flawsmith.data.mask_bank import MaskBank
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
@@ -33,9 +32,11 @@ from flawsmith.experiment.whole_image_synthesis import (
     require_no_places,
 )
 from flawsmith.storage import exclusive, require_free, write_text
+from flawsmith.systems import SYSTEMS
 from flawsmith.systems.base import Samples
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 from flawsmith.training import checkpoint as ckpt
+from flawsmith.training.config import RunConfig
 from flawsmith.training.loop import Advance
 
 SETTINGS_FILE = "synthesis.json"
@@ -156,8 +157,8 @@ def synthesize(
 ) -> SynthesisReport:
     """Make a synthetic data set in ``out``, or go on with one that a kill left behind.
 
-    Masks, layouts and whatever real pixels the system needs come from the images that the run was
-    trained on, never from the test fold or from the parts that are kept for validation.
+    Masks, layouts and real pixels come from the images that the run was trained on, never from the
+    test fold or from the parts that are kept for validation.
 
     Args:
         run: folder of a trained synthesizer.
@@ -180,16 +181,10 @@ def synthesize(
     _require_counts(batch_size, max_defects, seed)
     records = synthesis_records(run, dataset, fold)
     config, synthesizer = load_config(run), load_synthesizer(run)
-    needs, shapes = synthesizer.system.needs, 0.0
-    source: Banks | WholeImages
     if config.data.labels == "image":
         require_no_places(max_defects, sizes, new_shapes, run=synthesizer.run)
-        require_askable(plan, config, dataset.schema, records)
-        source = WholeImages.from_dataset(dataset, records, needs)
-    else:
-        shapes = _share_of_new_shapes(new_shapes, synthesizer)
-        source = Banks.from_dataset(dataset, records, needs)
-        _require_masks(plan, source.masks)
+    shapes = _share_of_new_shapes(new_shapes, synthesizer, config)
+    source = _source(plan, config, dataset, records)
     settings = SynthesisSettings(
         run=synthesizer.run,
         checkpoint=ckpt.checkpoints(run)[-1].name,
@@ -338,8 +333,32 @@ def _require_counts(batch_size: int, max_defects: int, seed: int) -> None:
         )
 
 
-def _share_of_new_shapes(wanted: float | None, synthesizer: Synthesizer) -> float:
-    """Return the share that was asked for, or the default of the system."""
+def _source(
+    plan: dict[str, int],
+    config: RunConfig,
+    dataset: DefectDataset,
+    records: Sequence[ImageRecord],
+) -> Banks | WholeImages:
+    """Return what the requests are drawn from.
+
+    Raises:
+        FlawsmithError: if there is nothing of a class of the plan.
+    """
+    needs = SYSTEMS.get(config.system).needs
+    if config.data.labels == "image":
+        require_askable(plan, config, dataset.schema, records)
+        return WholeImages.from_dataset(dataset, records, needs)
+    banks = Banks.from_dataset(dataset, records, needs)
+    banks.require_masks(plan)
+    return banks
+
+
+def _share_of_new_shapes(
+    wanted: float | None, synthesizer: Synthesizer, config: RunConfig
+) -> float:
+    """Return the share that was asked for, or the default of the system; 0 without masks."""
+    if config.data.labels == "image":
+        return 0.0
     pictured = "exemplars" in synthesizer.system.needs
     if wanted is None:
         return 0.0 if pictured else NEW_SHAPES
@@ -351,16 +370,6 @@ def _share_of_new_shapes(wanted: float | None, synthesizer: Synthesizer) -> floa
             "can have no new ones; leave --new-shapes out"
         )
     return wanted
-
-
-def _require_masks(plan: dict[str, int], bank: MaskBank) -> None:
-    known = {bank.schema.defects[class_id - 1].name for class_id in bank.classes}
-    missing = [n for n, c in plan.items() if c and bank.schema.defect(n).name not in known]
-    if missing:
-        raise FlawsmithError(
-            f"no training image has a mask of {', '.join(missing)} (there are masks of: "
-            f"{', '.join(sorted(known)) or 'none'}); label some, or leave the class out"
-        )
 
 
 def _claim(out: Path, settings: SynthesisSettings) -> None:
