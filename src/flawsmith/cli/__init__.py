@@ -18,6 +18,7 @@ VERBS = (
     "select",
     "model",
     "benefit",
+    "compare",
     "report",
     "info",
 )
