@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.metrics.intervals import (
+    bootstrap_auroc,
     bootstrap_parts,
     clopper_pearson,
     parts_without_miss,
@@ -88,3 +90,22 @@ def test_bootstrap_is_seeded_and_has_no_interval_for_one_part_or_an_undefined_fi
     assert first == again != other
     assert bootstrap_parts(values[:1], lambda sums: sums) is None
     assert bootstrap_parts(np.zeros((4, 2, 3)), macro_iou, resamples=10) is None
+
+
+def test_bootstrapped_area_is_that_of_the_drawn_parts():
+    rng = np.random.default_rng(3)
+    parts = np.repeat(np.arange(30), 2)
+    truth = np.repeat(rng.random(30) < 0.4, 2)
+    scores = np.round(rng.random(60) + 0.3 * truth, 1)  # with ties
+    weights = np.random.default_rng(0).multinomial(30, np.full(30, 1 / 30), size=200)
+    drawn = [roc_auc_score(truth, scores, sample_weight=row[parts]) for row in weights]
+    found = bootstrap_auroc(truth, scores, parts, resamples=200)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+    assert found.low < roc_auc_score(truth, scores) < found.high
+
+
+def test_no_area_without_both_kinds_or_with_one_part():
+    scores, parts = np.array([0.1, 0.9, 0.4]), np.arange(3)
+    assert bootstrap_auroc(np.ones(3, bool), scores, parts) is None
+    assert bootstrap_auroc(np.array([True, False, True]), scores, parts * 0) is None

@@ -98,6 +98,20 @@ class PartResult(StrictModel):
     false_regions: int
 
 
+class ImageResult(StrictModel):
+    """What a classification model says of one test image.
+
+    Attributes:
+        image: file name in its data set.
+        labels: what it shows.
+        scores: of each class, 0 to 1, in the order of `Evaluation.classes`.
+    """
+
+    image: str
+    labels: list[str]
+    scores: list[float]
+
+
 class Activation(StrictModel):
     """One picture of what a classification model looked at.
 
@@ -135,6 +149,7 @@ class Evaluation(StrictModel):
         level: what is counted: pixels, where labels say the place, or images.
         macro_f1: mean over the classes that occur; this and what follows is for images only.
         activations: a bounded number of pictures; see `Activation`.
+        image_results: every test image; empty in files of before it was kept.
     """
 
     arm: str
@@ -164,6 +179,7 @@ class Evaluation(StrictModel):
     macro_balanced_accuracy: float | None = None
     macro_balanced_accuracy_interval: Interval | None = None
     activations: list[Activation] = []
+    image_results: list[ImageResult] = []
 
     def save(self, run: Path) -> None:
         """Write ``evaluation.json`` into the run's folder."""

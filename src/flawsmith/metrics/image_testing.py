@@ -17,7 +17,13 @@ from flawsmith.data.images import ImageArray
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.metrics import classification
-from flawsmith.metrics.evaluation import ClassResult, Evaluation, Interval, PartResult
+from flawsmith.metrics.evaluation import (
+    ClassResult,
+    Evaluation,
+    ImageResult,
+    Interval,
+    PartResult,
+)
 from flawsmith.metrics.intervals import SumStatistic, bootstrap_parts
 from flawsmith.metrics.segmentation import thin_curve
 from flawsmith.metrics.testing import (
@@ -163,6 +169,10 @@ def evaluate_images(
         images=len(scored.records),
         seconds_per_image=scored.seconds / len(scored.records),
         level="image",
+        image_results=[
+            ImageResult(image=record.file_name, labels=record.labels, scores=scores)
+            for record, scores in zip(scored.records, scored.scores.tolist(), strict=True)
+        ],
         **_with_interval("macro_f1", counts, classification.macro_f1),
         **_with_interval("macro_balanced_accuracy", counts, classification.macro_balanced_accuracy),
     )
