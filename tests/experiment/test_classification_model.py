@@ -85,7 +85,6 @@ def test_best_weights_and_thresholds_come_from_validation(run):
     assert len(values) == 2
     assert all(0 <= line["val/macro_f1"] <= 1 for line in values)
     assert len(load_thresholds(run).pixel) == 6
-    assert load_thresholds(run).region == 0.5
     weights = ClassificationModel.load(run).training.classifier.state_dict()
     best = load_tensors(run / "best.safetensors")
     assert all(torch.equal(weights[k], best[f"classifier.{k}"]) for k in weights)

@@ -107,9 +107,17 @@ def test_thresholds_are_chosen_per_class(dataset):
     # Cracks: 0.9, 0.6 against 0.85, 0.7: the upper one alone gives 2 / 3, as do all four.
     assert chosen.pixel[1] == pytest.approx(0.4)
     assert chosen.pixel[2] == pytest.approx(0.35)  # never seen: the median of the others
-    assert chosen.region == 0.5
+    # Parts on the scale of these: c 0.5 + 0.5 * 0.5 / 0.6 = 0.917 and a above, h 0.875, b 0.786.
+    assert chosen.region == pytest.approx((0.5 + 0.5 * 0.5 / 0.6 + 0.875) / 2)
     good = [record for record in dataset if record.part in "gh"]
-    assert choose_image_thresholds(score_images(dataset, good, read_scores)).pixel == [0.5] * 3
+    fallback = choose_image_thresholds(score_images(dataset, good, read_scores))
+    assert fallback == Thresholds(pixel=[0.5] * 3, region=0.5)
+
+
+def test_the_region_threshold_decides_over_parts_not_over_images(dataset):
+    strict = evaluate(dataset, Thresholds(pixel=THRESHOLDS.pixel, region=0.72))
+    assert [part.part for part in strict.parts if part.verdict == "FAIL"] == ["a", "c"]
+    assert strict.classes == evaluate(dataset).classes
 
 
 def test_result_survives_its_file_and_old_files_load(dataset, tmp_path):

@@ -31,6 +31,7 @@ from flawsmith.metrics.testing import (
     MIN_INTERVAL_PARTS,
     Progress,
     part_figures,
+    region_threshold,
     testable_records,
 )
 
@@ -99,8 +100,12 @@ def choose_image_thresholds(scored: ScoredImages) -> Thresholds:
 
     ``Thresholds.pixel`` has one for each class, that with the highest F1 over the images, for
     the score of a whole image here. A class that no validation image shows takes the median of
-    the others, and all take 0.5 where none is shown. ``Thresholds.region`` is 0.5 always: the
-    scale of `PartResult.score` puts every class's threshold there.
+    the others, and all take 0.5 where none is shown.
+
+    ``Thresholds.region`` is for the score of a part, on whose scale every class's threshold is at
+    0.5: highest Youden's index over the parts, as for pixels. Were a part to fail wherever one
+    class reaches its own threshold, every further class and view would reject more good parts.
+    It is 0.5 without both good and defective parts.
     """
     classes = range(scored.scores.shape[1])
     chosen = [
@@ -108,7 +113,21 @@ def choose_image_thresholds(scored: ScoredImages) -> Thresholds:
     ]
     known = [value for value in chosen if value is not None]
     fallback = float(np.median(known)) if known else FALLBACK
-    return Thresholds(pixel=[fallback if v is None else v for v in chosen], region=FALLBACK)
+    pixel = np.array([fallback if value is None else value for value in chosen])
+    scaled = classification.verdict_scale(scored.scores, pixel).max(axis=1)
+    defective: NDArray[np.bool_] = np.any(scored.truth, axis=1, keepdims=True)[:, 0]
+    rows = _rows_of_parts(scored.records).values()
+    part_scores = np.array([scaled[own].max() for own in rows])
+    part_defective = np.array([defective[own].any() for own in rows])
+    region = region_threshold(part_scores, part_defective, 0.0)
+    return Thresholds(pixel=pixel.tolist(), region=region)
+
+
+def _rows_of_parts(records: Sequence[ImageRecord]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        rows.setdefault(record.part, []).append(index)
+    return rows
 
 
 def evaluate_images(
@@ -123,8 +142,9 @@ def evaluate_images(
 ) -> Evaluation:
     """Return all figures of a test of a classification model.
 
-    A part FAILs if the score of any class in any of its views reaches the class's threshold. The
-    thresholds come from other parts than these; the rest is as in `Evaluation`.
+    A part FAILs if the score of any class in any of its views reaches ``thresholds.region`` on
+    the scale where the class's own threshold is 0.5. The thresholds come from other parts than
+    these; the rest is as in `Evaluation`.
 
     Raises:
         FlawsmithError: if the thresholds do not fit.
@@ -136,9 +156,7 @@ def evaluate_images(
             f"{schema.name}; choose them again on this data set"
         )
     found = scored.scores >= np.array(thresholds.pixel)
-    rows: dict[str, list[int]] = {}
-    for index, record in enumerate(scored.records):
-        rows.setdefault(record.part, []).append(index)
+    rows = _rows_of_parts(scored.records)
     counts = np.stack(
         [classification.image_counts(scored.truth[i], found[i]) for i in rows.values()]
     )

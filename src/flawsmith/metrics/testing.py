@@ -83,13 +83,14 @@ def choose_thresholds(
             progress(1)
         part_scores.append(best)
         defective.append(any(not record.is_good for record in views))
-    region = _region_threshold(np.array(part_scores), np.array(defective), min(pixel))
+    region = region_threshold(np.array(part_scores), np.array(defective), min(pixel))
     return Thresholds(pixel=pixel, region=region)
 
 
-def _region_threshold(
+def region_threshold(
     scores: NDArray[np.float64], defective: NDArray[np.bool_], lowest: float
 ) -> float:
+    """Return the threshold of part scores with the highest Youden's index, ``lowest`` or more."""
     if defective.all() or not defective.any():
         return FALLBACK
     # Regions score ``lowest`` or more, views without one less: below it nothing changes.
