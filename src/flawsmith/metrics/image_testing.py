@@ -115,11 +115,10 @@ def choose_image_thresholds(scored: ScoredImages) -> Thresholds:
     fallback = float(np.median(known)) if known else FALLBACK
     pixel = np.array([fallback if value is None else value for value in chosen])
     scaled = classification.verdict_scale(scored.scores, pixel).max(axis=1)
-    defective: NDArray[np.bool_] = np.any(scored.truth, axis=1, keepdims=True)[:, 0]
     rows = _rows_of_parts(scored.records).values()
     part_scores = np.array([scaled[own].max() for own in rows])
-    part_defective = np.array([defective[own].any() for own in rows])
-    region = region_threshold(part_scores, part_defective, 0.0)
+    defective = np.array([bool(scored.truth[own].any()) for own in rows])
+    region = region_threshold(part_scores, defective, 0.0)
     return Thresholds(pixel=pixel.tolist(), region=region)
 
 
