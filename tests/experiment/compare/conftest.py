@@ -8,6 +8,7 @@ import pytest
 from flawsmith.errors import FlawsmithError, InterruptionError
 from flawsmith.experiment.compare import CompareSettings, SystemComparison, work
 from flawsmith.experiment.compare.page import write_page
+from flawsmith.experiment.score import figures
 from flawsmith.inspection import machine_vision
 from flawsmith.training.loop import Hooks
 
@@ -83,6 +84,8 @@ def finished(small_data, tmp_path_factory):
         patch.setattr(work, "train", broken_train)
         for name, values in {"WINDOWS": (15,), "BLURS": (0.0,), "RATES": (0.01,)}.items():
             patch.setattr(machine_vision, name, values)
+        patch.setattr(figures, "RESAMPLES", 20)
+        patch.setattr(figures, "HALVES", 5)
         with pytest.raises(InterruptionError):
             SystemComparison(small_data, out, SETTINGS).run(Hooks(), stop)
         test = SystemComparison(small_data, out, SETTINGS)
