@@ -80,11 +80,11 @@ def _print_inception(result: Score) -> None:
     from rich.table import Table
 
     from flawsmith.experiment.score import words
-    from flawsmith.experiment.score.figures import WHOLE
+    from flawsmith.experiment.score.scoring import variants_of
 
     if result.inception is None:
         return
-    for variant in WHOLE:
+    for variant in variants_of(result.level, masks=False):
         table = Table("class", *words.HEADINGS[3:8], title=f"{result.inception.name}/{variant}")
         for item in (*result.classes, result.overall):
             cells = words.row(item, item.variant(variant, result.inception.name))
@@ -118,8 +118,12 @@ def _print(result: Score) -> None:
 
     from flawsmith.experiment.score import words
 
-    rows = [(i.name, words.row(i, i.variant("in_mask"))) for i in (*result.classes, result.overall)]
-    title = f"{result.features}/in_mask"
+    rows = [
+        (i.name, words.row(i, i.variant(result.main))) for i in (*result.classes, result.overall)
+    ]
+    title = f"{result.features}/{result.main}"
+    if result.level == "image":
+        console.print("labels are for whole images, so whole images are compared")
     for columns, what in ((slice(0, 5), "KID in thousandths"), (slice(5, 12), "real in brackets")):
         table = Table("class", *words.HEADINGS[columns], title=f"{title}, {what}")
         for name, cells in rows:

@@ -133,6 +133,32 @@ def chart(lines: Sequence[Line], x: Axis, y: Axis, title: str, *, size: tuple[in
 
 
 @dataclass(frozen=True)
+class Point:
+    """One sample of a scatter chart, x and y in [0, 1]; a ring if it is not filled."""
+
+    x: float
+    y: float
+    colour: str
+    filled: bool
+
+
+def scatter(points: Sequence[Point], title: str, *, size: int) -> Markup:
+    """Return points in a square without axes; rings are drawn over filled ones."""
+    radius, margin = (3.0, 8.0) if size >= 400 else (2.2, 5.0)
+    frame = Markup('<rect x="0.5" y="0.5" width="{0}" height="{0}" fill="none" stroke="{1}"/>')
+    body = [frame.format(size - 1, GRID)]
+    dot = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}" fill="{}" fill-opacity="0.7"/>')
+    ring = Markup(
+        '<circle cx="{:.1f}" cy="{:.1f}" r="{}" fill="none" stroke="{}" stroke-width="1.4"/>'
+    )
+    inner = size - 2 * margin
+    for point in sorted(points, key=lambda p: not p.filled):
+        place = margin + inner * point.x, margin + inner * (1 - point.y)
+        body.append((dot if point.filled else ring).format(*place, radius, point.colour))
+    return _svg(size, size, title, body)
+
+
+@dataclass(frozen=True)
 class Mark:
     """A value with its interval in a dot chart."""
 

@@ -4,6 +4,9 @@ A crop is a square round one region (class and piece), 1.5 times as large as the
 from 64 px to the side of the synthetic tiles: a real image may be larger than what a synthesizer
 makes, and only what both can show is compared. It is then resized to 128 px: by averaging where it
 shrinks, bilinearly where it grows.
+
+Where labels are for whole images the image is the crop: resized to the side of the synthetic ones,
+so that a real one shows no more than those can, then as above.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +21,7 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import to_unit
 from flawsmith.data.mask_bank.shapes import heart, split_instances
 from flawsmith.data.schema import IGNORE
+from flawsmith.data.whole_images import fit
 from flawsmith.experiment.report.pictures import Window, square_window
 
 CROP_SIZE = 128
@@ -87,6 +91,30 @@ def cut_defects(
         largest_place.class_id, record.file_name, record.part, largest_place.centre, largest
     )
     return cuts, _cut(image, defects == tile.class_id, tile)
+
+
+def whole_image(
+    dataset: DefectDataset, record: ImageRecord, class_ids: Sequence[int], side: int
+) -> list[Cut]:
+    """Return an image as the crop of each class that it shows; its mask is all of it.
+
+    Args:
+        dataset: where the image is.
+        record: the image.
+        class_ids: of the classes.
+        side: of the synthetic images.
+
+    Raises:
+        FlawsmithError: if the image cannot be read.
+    """
+    unit = fit(to_unit(dataset.image(record), dataset.schema), side)
+    image = _resized(unit if unit.shape[2] == 3 else np.repeat(unit, 3, axis=2))
+    centre = (record.height / 2, record.width / 2)
+    everywhere = np.ones(image.shape[:2], np.float32)
+    return [
+        Cut(Place(class_id, record.file_name, record.part, centre, side), image, everywhere)
+        for class_id in class_ids
+    ]
 
 
 def window_of(place: Place, shape: Sequence[int], side: int | None = None) -> Window:

@@ -215,6 +215,7 @@ class Score(StrictModel):
     Attributes:
         against: which real parts are the held-out ones.
         tile: side of the synthetic images: no crop is larger.
+        level: what is compared: defects, where masks show them, or whole images.
         limit: most defects of a class that were looked at.
         inception: weights of the second network; None if they were not given.
         reconstruction: of held-out tiles; None if there is none, for the reason that follows.
@@ -241,6 +242,17 @@ class Score(StrictModel):
     reconstruction: Reconstruction | None = None
     no_reconstruction: str = ""
     version: str
+    level: Literal["pixel", "image"] = "pixel"
+
+    @property
+    def main(self) -> str:
+        """The features that the verdict is from."""
+        return "in_mask" if self.level == "pixel" else "pooled"
+
+    @property
+    def things(self) -> str:
+        """What is compared, in a word."""
+        return "defects" if self.level == "pixel" else "images"
 
     def save(self, folder: Path) -> Path:
         """Write ``score.json`` and return its path."""

@@ -36,6 +36,9 @@ VARIANTS: tuple[Variant, ...] = ("in_mask", "pooled", "whole_tile")
 WHOLE: tuple[Variant, ...] = ("pooled", "whole_tile")
 """What a network gives that knows nothing of masks."""
 
+IMAGE: tuple[Variant, ...] = ("pooled",)
+"""Where labels are for whole images: of those there are no masks, and no tile is cut."""
+
 RESAMPLES = 1000
 HALVES = 200
 CLOSEST = 4
@@ -56,7 +59,12 @@ class Sides:
 
     def copies(self) -> Copies:
         """Return how near the made ones are to those of the training; none may be empty."""
-        return find_copies(*(Looks(t.features["in_mask"], t.signatures) for t in self._tables()))
+        return find_copies(*(Looks(t.features[self.main], t.signatures) for t in self._tables()))
+
+    @property
+    def main(self) -> Variant:
+        """The features that a verdict is from: of the inside of masks, where there are masks."""
+        return "in_mask" if "in_mask" in self.synthetic.features else "pooled"
 
     def _tables(self) -> tuple[CropTable, CropTable, CropTable]:
         return self.synthetic, self.training, self.held_out
@@ -117,10 +125,10 @@ def score_class(
         colour=defect.colour,
         synthetic=counts[0],
         training=counts[1],
-        training_parts=len(set(sides.training.parts("in_mask"))),
+        training_parts=len(set(sides.training.parts("pooled"))),
         held_out=counts[2],
-        held_out_parts=len(set(sides.held_out.parts("in_mask"))),
-        note=_note(counts, len(set(sides.held_out.parts("in_mask")))),
+        held_out_parts=len(set(sides.held_out.parts("pooled"))),
+        note=_note(counts, len(set(sides.held_out.parts("pooled")))),
         figures=figures,
         memorisation=_memorisation(sides, parents) if all(counts) else None,
     )
@@ -237,7 +245,7 @@ def _halves(sides: Sides, variant: Variant, seed: int) -> Estimate | None:
 def _memorisation(sides: Sides, parents: dict[str, list[str]]) -> Memorisation:
     copies = sides.copies()
     flags, pixel_flags = copies.near_in_features, copies.near_in_pixels
-    parts = len(set(sides.held_out.parts("in_mask")))
+    parts = len(set(sides.held_out.parts("pooled")))
     closest = []
     for index in np.argsort(copies.distances, kind="stable")[:CLOSEST].tolist():
         made_place = sides.synthetic.places[index]

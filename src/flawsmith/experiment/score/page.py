@@ -19,10 +19,11 @@ from flawsmith.experiment.report.pictures import Pixels, displayed, photo, squar
 from flawsmith.experiment.score import words
 from flawsmith.experiment.score.crops import Place
 from flawsmith.experiment.score.facts import PAGE_FILE, ClassScore, ClosestPair, Score
-from flawsmith.experiment.score.figures import VARIANTS, WHOLE, Sides
+from flawsmith.experiment.score.feature_map import FeatureMap, feature_map
+from flawsmith.experiment.score.figures import Sides
 from flawsmith.experiment.score.rebuilding import Example, Floats
 from flawsmith.experiment.score.request import ScoreRequest
-from flawsmith.experiment.score.scoring import Scored
+from flawsmith.experiment.score.scoring import Scored, variants_of
 from flawsmith.experiment.score.table import LIMIT
 from flawsmith.storage import write_text
 
@@ -85,17 +86,23 @@ def write_score(request: ScoreRequest, scored: Scored, out: Path) -> Path:
         for pair in (score.memorisation.closest if score.memorisation else [])
     ]
     page = out / PAGE_FILE
-    write_text(page, _render(result, sheets, pairs, _shown_rebuilt(request, examples)))
+    rebuilt = _shown_rebuilt(request, examples)
+    plan = feature_map(sides, request.data.schema, result.seed)
+    write_text(page, _render(result, sheets, pairs, rebuilt, plan))
     result.save(out)
     return page
 
 
 class _Pictures:
-    """Windows of one side for all: synthetic and real defects are seen at the same scale."""
+    """Windows of one side for all: synthetic and real defects are seen at the same scale.
+
+    Where labels are for whole images these are shown, all at the side of the synthetic ones.
+    """
 
     def __init__(self, request: ScoreRequest, result: Score) -> None:
         self.request = request
         self.side = result.tile
+        self.is_image = result.level == "image"
         self.seed = result.seed
 
     def sheet(self, score: ClassScore, sides: Sides) -> Sheet:
@@ -137,6 +144,10 @@ class _Pictures:
     def _crop(self, dataset: DefectDataset, file_name: str, centre: tuple[float, float]) -> Pixels:
         pixels = read_image(dataset.path(file_name))
         image = displayed(pixels, dataset.schema)
+        if self.is_image:
+            small = max(image.shape[:2]) <= self.side
+            method = cv2.INTER_LINEAR if small else cv2.INTER_AREA
+            return cast(Pixels, cv2.resize(image, (self.side, self.side), interpolation=method))
         return square_window(centre, self.side, image.shape).of(image)
 
 
@@ -176,7 +187,11 @@ def _boxed(pixels: Pixels, box: int) -> Pixels:
 
 
 def _render(
-    result: Score, sheets: list[Sheet], pairs: list[ShownPair], rebuilt: list[ShownRebuilt]
+    result: Score,
+    sheets: list[Sheet],
+    pairs: list[ShownPair],
+    rebuilt: list[ShownRebuilt],
+    plan: FeatureMap | None,
 ) -> str:
     command = ["flawsmith", "score", result.synthetic, "--data", result.data]
     if result.against != "test":
@@ -187,9 +202,9 @@ def _render(
         command += ["--seed", str(result.seed)]
     if result.inception:
         command += ["--inception", result.inception.file]
-    networks = [(result.features, VARIANTS)]
+    networks = [(result.features, variants_of(result.level))]
     if result.inception:
-        networks.append((result.inception.name, WHOLE))
+        networks.append((result.inception.name, variants_of(result.level, masks=False)))
     return fill(
         "flawsmith.experiment.report",
         "score.html.j2",
@@ -199,6 +214,7 @@ def _render(
         rebuilt=rebuilt,
         words=words,
         networks=networks,
+        plan=plan,
         command=shlex.join(command),
         verdict=words.verdict(result),
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.tiles import DataConfig
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
 from flawsmith.experiment.training_data import held_out_records, training_records
@@ -26,6 +27,7 @@ class ScoreRequest:
         held_out: real images that it has not.
         good: real images without a defect that it may have seen.
         origin: what ``synthesis.json`` says; None without one.
+        level: pixel, where the masks of both sets show the defects; else image.
     """
 
     synthetic: DefectDataset
@@ -37,6 +39,7 @@ class ScoreRequest:
     fold: int
     against: Against
     origin: SynthesisSettings | None
+    level: Literal["pixel", "image"] = "pixel"
 
     @property
     def images(self) -> int:
@@ -86,12 +89,13 @@ def prepare(
     held_out = [r for r in held_out if r.source == "real"]
     _require_apart(made, held_out, synthetic, against)
     real = [r for r in training if r.source == "real"]
+    masks = all(kind_of_labels(folder) == "pixel" for folder in (synthetic, data))
     return ScoreRequest(
         made_set, dataset, made,
         training=[r for r in real if r.labels],
         held_out=[r for r in held_out if r.labels],
         good=[r for r in real if not r.labels],
-        fold=tested, against=against, origin=origin,
+        fold=tested, against=against, origin=origin, level="pixel" if masks else "image",
     )  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from flawsmith import __version__
 from flawsmith.experiment.score.crops import CROP_SIZE
 from flawsmith.experiment.score.facts import ClassScore, InceptionFigure, InceptionFile, Score
 from flawsmith.experiment.score.figures import (
+    IMAGE,
     RESAMPLES,
+    VARIANTS,
     WHOLE,
     Measured,
     Sides,
@@ -22,7 +24,7 @@ from flawsmith.experiment.score.rebuilding import Example, find_rebuilder, rebui
 from flawsmith.experiment.score.request import ScoreRequest
 from flawsmith.experiment.score.table import LIMIT, gather
 from flawsmith.metrics.generation import inception_score
-from flawsmith.metrics.generation.features import FEATURE_NETWORKS, FeatureNetwork
+from flawsmith.metrics.generation.features import FEATURE_NETWORKS, FeatureNetwork, Variant
 from flawsmith.metrics.generation.inception_features import NAME as INCEPTION
 from flawsmith.metrics.generation.inception_features import load_inception
 from flawsmith.training.loop import Advance
@@ -31,6 +33,7 @@ SPLITS = 10
 """Of the Inception score, as published; sets of fewer than `FEWEST_SPLIT` tiles are not split."""
 
 FEWEST_SPLIT = 500
+NO_PLACE = "labels are for whole images, and nobody knows where in one its defect would have to be"
 
 
 class Scored(NamedTuple):
@@ -67,14 +70,17 @@ def score(
             damaged, or the given run did not make the set.
     """
     # What is wrong is said before the long work.
-    rebuilder = find_rebuilder(request, run)
+    is_image = request.level == "image"
+    rebuilder = NO_PLACE if is_image else find_rebuilder(request, run)
     second = None if inception is None else load_inception(inception)
 
     tile = min(min(r.height, r.width) for r in request.made)
     look = partial(_seen, request, tile=tile, seed=seed, limit=limit, advance=advance)
-    measured = [Measured(features, look(FEATURE_NETWORKS.get(features)()))]
+    network = FEATURE_NETWORKS.get(features)()
+    measured = [Measured(features, look(network, whole=not is_image), variants_of(request.level))]
     if second is not None:
-        measured.append(Measured(INCEPTION, look(second), WHOLE))
+        whole = variants_of(request.level, masks=False)
+        measured.append(Measured(INCEPTION, look(second, whole=True), whole))
     sides = measured[0].sides
     rebuilt, examples = None, list[Example]()
     if not isinstance(rebuilder, str):
@@ -96,8 +102,16 @@ def score(
         reconstruction=rebuilt,
         no_reconstruction=rebuilder if isinstance(rebuilder, str) else "",
         version=__version__,
+        level=request.level,
     )
     return Scored(result, sides, examples)
+
+
+def variants_of(level: str, *, masks: bool = True) -> tuple[Variant, ...]:
+    """Return the features that are compared at a level, of a network that may know of masks."""
+    if level == "image":
+        return IMAGE
+    return VARIANTS if masks else WHOLE
 
 
 def _origin(request: ScoreRequest) -> dict[str, Any]:
@@ -118,6 +132,7 @@ def _seen(
     request: ScoreRequest,
     network: FeatureNetwork,
     *,
+    whole: bool,
     tile: int,
     seed: int,
     limit: int,
@@ -131,7 +146,17 @@ def _seen(
     )
     return Sides(
         *(
-            gather(dataset, records, network, tile=tile, seed=seed, limit=limit, advance=advance)
+            gather(
+                dataset,
+                records,
+                network,
+                tile=tile,
+                seed=seed,
+                limit=limit,
+                whole=whole,
+                places=request.level == "pixel",
+                advance=advance,
+            )
             for dataset, records in origins
         )
     )

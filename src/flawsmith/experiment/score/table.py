@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
-from flawsmith.experiment.score.crops import Cut, Place, cut_defects
+from flawsmith.experiment.score.crops import Cut, Place, cut_defects, whole_image
 from flawsmith.metrics.generation.features import FeatureNetwork, Variant
 from flawsmith.metrics.generation.memorisation import signatures
 from flawsmith.training.loop import Advance
@@ -66,6 +66,7 @@ def gather(
     seed: int = 0,
     limit: int = LIMIT,
     whole: bool = True,
+    places: bool = True,
     advance: Advance | None = None,
 ) -> CropTable:
     """Return the features of at most ``limit`` defects of each class, read image by image.
@@ -78,19 +79,25 @@ def gather(
         seed: draws the order, and so which defects are taken where there are more.
         limit: defects of a class.
         whole: also a whole tile of each image.
+        places: labels say where defects are; without, whole images are looked at, not the inside
+            of masks.
         advance: told of images that were read.
 
     Raises:
         FlawsmithError: if an image or mask cannot be read.
     """
-    rows = _Rows(network)
+    rows = _Rows(network, masks=places)
     counts: Counter[int] = Counter()
     started, done = time.perf_counter(), 0
     for record in shuffled(records, seed):
-        names = [name for name in record.labels if name not in record.weak_labels]
+        names = [n for n in record.labels if not places or n not in record.weak_labels]
         ids = [dataset.schema.defect(name).id for name in names]
         if any(counts[i] < limit for i in ids):
-            cuts, tile_cut = cut_defects(dataset, record, tile)
+            if places:
+                cuts, tile_cut = cut_defects(dataset, record, tile)
+            else:
+                cuts = whole_image(dataset, record, ids, tile)
+                tile_cut = cuts[0]
             kept = []
             for cut in cuts:
                 counts[cut.place.class_id] += 1
@@ -113,8 +120,9 @@ def shuffled(records: Sequence[ImageRecord], seed: int) -> list[ImageRecord]:
 class _Rows:
     """Collects features in batches: memory holds features, and crops of one batch only."""
 
-    def __init__(self, network: FeatureNetwork) -> None:
+    def __init__(self, network: FeatureNetwork, *, masks: bool) -> None:
         self.network = network
+        self.masks = masks
         self.waiting: list[tuple[Cut, bool]] = []
         self.places: list[Place] = []
         self.tiles: list[Place] = []
@@ -139,8 +147,8 @@ class _Rows:
         features: dict[Variant, NDArray[np.float32]] = {
             name: np.concatenate(found) if found else np.zeros((0, 1), np.float32)
             for name, found in self.parts.items()
-            if found or not self.places  # a network may give none of a variant
-        }
+            if found or (not self.places and (self.masks or name != "in_mask"))
+        }  # a network may give none of a variant
         empty = np.zeros((0, 32, 32), np.float32)
         known = np.concatenate(self.signatures) if self.signatures else empty
         named = np.concatenate(self.probabilities) if self.probabilities else None
@@ -154,7 +162,7 @@ class _Rows:
         whole = np.array([is_tile for _, is_tile in batch])
         self.parts["whole_tile"].append(made.pooled[whole])
         self.parts["pooled"].append(made.pooled[~whole])
-        if made.in_mask is not None:
+        if made.in_mask is not None and self.masks:
             self.parts["in_mask"].append(made.in_mask[~whole])
         if made.probabilities is not None:
             self.probabilities.append(made.probabilities[whole])

@@ -161,7 +161,7 @@ def verdict(score: Score) -> Verdict:
 
 
 def _main(score: Score) -> VariantFigures:
-    return score.overall.variant("in_mask") or VariantFigures(name="")
+    return score.overall.variant(score.main) or VariantFigures(name="")
 
 
 def _is_far(score: Score) -> bool:
@@ -181,22 +181,23 @@ def _copied(score: Score) -> bool:
 def _distance_headline(score: Score) -> str:
     f = _main(score)
     if f.kid is None:
-        return "Too few real or synthetic defects for a judgement"
+        return f"Too few real or synthetic {score.things} for a judgement"
     if _copied(score):
-        return "Some synthetic defects are copies of training defects"
+        return f"Some synthetic {score.things} are copies of training {score.things}"
     if _is_far(score):
-        return "The synthetic defects differ from real ones by more than chance"
-    return "The synthetic defects cannot be told from real ones by these figures"
+        return f"The synthetic {score.things} differ from real ones by more than chance"
+    return f"The synthetic {score.things} cannot be told from real ones by these figures"
 
 
 def _distance_sentence(score: Score) -> str:
     f = _main(score)
     if f.kid is None:
-        return "No class has two held-out parts and two synthetic defects."
-    text = f"Kernel distance inside the mask, thousandths: {kid(f.kid)}"
+        return f"No class has two held-out parts and two synthetic {score.things}."
+    where = "inside the mask" if score.level == "pixel" else "of whole images"
+    text = f"Kernel distance {where}, thousandths: {kid(f.kid)}"
     if f.kid_floor is None:
-        return f"{text}. There are too few real parts for the same figure of real defects."
-    text += f"; real training defects against the same held-out ones: {kid(f.kid_floor)}"
+        return f"{text}. There are too few real parts for the same figure of real {score.things}."
+    text += f"; real training {score.things} against the same held-out ones: {kid(f.kid_floor)}"
     if f.kid_floor.value > 0 and f.kid.value > FAR * f.kid_floor.value:
         text += f", {f.kid.value / f.kid_floor.value:.0f} times less"
     return f"{text}."
@@ -205,15 +206,16 @@ def _distance_sentence(score: Score) -> str:
 def _copy_sentence(score: Score) -> str:
     memory = score.overall.memorisation
     if memory is None:
-        return "Whether defects are copies cannot be told without real ones of their class."
+        return f"Whether {score.things} are copies cannot be told without real ones of their class."
     names = [
         s.name
         for s in score.classes
         if s.memorisation and (s.memorisation.features.too_many or s.memorisation.pixels.too_many)
     ]
     text = (
-        f"Nearer to a training defect than unseen real ones are: {copies(memory.features)} by "
-        f"features, {copies(memory.pixels)} by pixels; in brackets what chance would give."
+        f"Nearer to a training {score.things[:-1]} than unseen real ones are: "
+        f"{copies(memory.features)} by features, {copies(memory.pixels)} by pixels; "
+        "in brackets what chance would give."
     )
     if not _copied(score):
         return f"{text} That is no sign of copying."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -9,7 +10,23 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import ImageArray, LabelArray
 from flawsmith.data.mask_bank.shapes import Piece, heart, split_instances
 from flawsmith.data.schema import IGNORE
+from flawsmith.data.whole_images import kind_of_labels
+from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.report.pictures import Window, square_window
+
+
+def require_masks(synthetic: Path) -> None:
+    """Refuse a set without any mask.
+
+    Raises:
+        FlawsmithError: if its labels are for whole images.
+    """
+    if kind_of_labels(synthetic) == "image":
+        raise FlawsmithError(
+            f"{synthetic} has labels for whole images only, and a selection looks at each defect "
+            "inside its mask; compare its images with real ones by flawsmith score, and try what "
+            "they are good for by flawsmith benefit"
+        )
 
 
 @dataclass(frozen=True)

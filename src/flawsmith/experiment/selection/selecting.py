@@ -46,7 +46,7 @@ from flawsmith.experiment.selection.figures import (
     set_limits,
     tile_figures,
 )
-from flawsmith.experiment.selection.real_defects import RealTile, cut_tiles
+from flawsmith.experiment.selection.real_defects import RealTile, cut_tiles, require_masks
 from flawsmith.experiment.selection.surroundings import Surroundings
 from flawsmith.experiment.synthesis import SynthesisSettings
 from flawsmith.experiment.train_model import COMPOSITION_FILE
@@ -108,6 +108,7 @@ def prepare(synthetic: Path, run: Path, data: Path | None = None) -> SelectionRe
             for validation; or if set, model and data differ in fold or classes, or an image
             descends from a part that the model is validated or tested on.
     """
+    require_masks(synthetic)
     config = load_model_config(run)
     if config.system == PATCHCORE:
         raise FlawsmithError(
