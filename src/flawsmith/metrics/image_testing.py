@@ -186,13 +186,17 @@ def evaluate_images(
         images=len(scored.records),
         seconds_per_image=scored.seconds / len(scored.records),
         level="image",
-        image_results=[
-            ImageResult(image=record.file_name, labels=record.labels, scores=scores)
-            for record, scores in zip(scored.records, scored.scores.tolist(), strict=True)
-        ],
+        image_results=_image_results(scored),
         **_with_interval("macro_f1", counts, classification.macro_f1),
         **_with_interval("macro_balanced_accuracy", counts, classification.macro_balanced_accuracy),
     )
+
+
+def _image_results(scored: ScoredImages) -> list[ImageResult]:
+    return [
+        ImageResult(image=record.file_name, labels=record.labels, scores=scores)
+        for record, scores in zip(scored.records, scored.scores.tolist(), strict=True)
+    ]
 
 
 def _part_result(
