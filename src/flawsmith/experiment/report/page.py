@@ -1,9 +1,7 @@
 """The report: tested inspection models as one self-contained page, and its numbers as JSON."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from flawsmith import __version__
@@ -20,8 +18,15 @@ from flawsmith.experiment.report.examples import (
     TestedRun,
     make_examples,
 )
-from flawsmith.experiment.report.facts import Arm, DataFacts, Example, ReportFacts
-from flawsmith.experiment.report.runs import TrainingLog, read_training_log
+from flawsmith.experiment.report.facts import Arm, Example, ReportFacts
+from flawsmith.experiment.report.front import (
+    data_facts,
+    open_data,
+    report_commands,
+    synthesizer_log,
+    tested_on,
+)
+from flawsmith.experiment.report.runs import read_training_log
 from flawsmith.experiment.report.synthetic import SyntheticPages
 from flawsmith.experiment.report.tables import (
     change_words,
@@ -33,11 +38,15 @@ from flawsmith.experiment.report.tables import (
     make_parts,
     require_comparable,
 )
+from flawsmith.experiment.report.whole_images import (
+    ImageReportFacts,
+    WholeImagePages,
+    collect_images,
+)
+from flawsmith.experiment.report.whole_images import charts as image_charts
 from flawsmith.experiment.report.words import Verdict, describe, judge
-from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
+from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.storage import write_text
-
-SYNTHESIZER_COLOUR = "#3c8d7a"
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class ReportResult:
 
     html: Path
     json: Path
-    facts: ReportFacts
+    facts: ReportFacts | ImageReportFacts
 
     @property
     def verdict(self) -> Verdict:
@@ -75,21 +84,27 @@ def build_report(
         title: heading of the page; by default it names the data set.
 
     Raises:
-        FlawsmithError: if a run was not tested, or on other parts than the first.
+        FlawsmithError: if a run was not tested, on other parts than the first, or by labels of
+            another level.
     """
     _require_inputs(runs, out, synthesizer)
     evaluations = [Evaluation.load(run) for run in runs]
+    _require_one_level(runs, evaluations)
     require_comparable(runs, evaluations)
-    dataset, note = _open_data(evaluations[0])
+    dataset, note = open_data(evaluations[0])
     made = DefectDataset.open(synthetic) if synthetic else None
-    facts = _collect(runs, evaluations, dataset, note, plant or PlantAssumptions(), title)
+    of_images = evaluations[0].level == "image"
+    collect = collect_images if of_images else _collect
+    assumptions = plant or PlantAssumptions()
+    facts = collect(runs, evaluations, dataset, note, assumptions, title)
     schema = dataset.schema if dataset else made.schema if made else None
-    pages = SyntheticPages(dataset, evaluations[0].fold, schema)
+    kind = WholeImagePages if of_images else SyntheticPages
+    pages = kind(dataset, evaluations[0].fold, schema)
     facts = facts.model_copy(
         update={
             "synthetic": pages.build(synthesizer, made) if synthesizer or made else None,
-            "training": facts.training + _synthesizer_log(synthesizer),
-            "reproduce": _commands(runs, out, synthesizer, synthetic, facts.assumptions),
+            "training": facts.training + synthesizer_log(synthesizer),
+            "reproduce": report_commands(runs, out, synthesizer, synthetic, assumptions),
         }
     )
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +114,15 @@ def build_report(
     return ReportResult(html=out, json=numbers, facts=facts)
 
 
-def render(facts: ReportFacts) -> str:
+def render(facts: ReportFacts | ImageReportFacts) -> str:
     """Return the page; every text in it is escaped."""
+    of_images = isinstance(facts, ImageReportFacts)
     return fill(
-        "flawsmith.experiment.report", "report.html.j2", page=facts, charts=charts, words=words
+        "flawsmith.experiment.report",
+        "image_report.html.j2" if of_images else "report.html.j2",
+        page=facts,
+        charts=image_charts if of_images else charts,
+        words=words,
     )
 
 
@@ -115,18 +135,16 @@ def _require_inputs(runs: Sequence[Path], out: Path, synthesizer: Path | None) -
         raise FlawsmithError(f"--synthesizer {synthesizer}: there is no such run folder")
 
 
-def _open_data(evaluation: Evaluation) -> tuple[DefectDataset | None, str]:
-    """Return the data set that was tested on, and what is wrong with it now."""
-    try:
-        dataset = DefectDataset.open(Path(evaluation.data))
-    except FlawsmithError:
-        return None, f"The data set is no longer at {evaluation.data}: no test image is shown."
-    if dataset.fingerprint() != evaluation.data_fingerprint:
-        return dataset, (
-            f"The data set has changed since the test (fingerprint now {dataset.fingerprint()}): "
-            "pictures may not match the numbers. Test the models again."
-        )
-    return dataset, ""
+def _require_one_level(runs: Sequence[Path], evaluations: Sequence[Evaluation]) -> None:
+    """Refuse runs of which some were tested pixel by pixel and others on whole images."""
+    words_of = {"pixel": "by its pixels", "image": "on labels of whole images"}
+    for run, other in zip(runs[1:], evaluations[1:], strict=True):
+        if other.level != evaluations[0].level:
+            raise FlawsmithError(
+                f"{run} was tested {words_of[other.level]}, {runs[0]} "
+                f"{words_of[evaluations[0].level]}; a report compares figures of one kind. "
+                "Make one report of each kind"
+            )
 
 
 def _collect(
@@ -144,17 +162,16 @@ def _collect(
     before = roles.index("before") if "before" in roles else None
     old_way = roles.index("old way") if "old way" in roles else None
     last, first = evaluations[after], None if before is None else evaluations[before]
-    data = _data_facts(last, dataset, note)
+    data = data_facts(last, dataset, note)
     colours = {d.name: d.colour for d in dataset.schema.defects} if dataset else {}
 
     def examples(kind: Kind, limit: int) -> list[Example]:
         earlier = None if before is None else tested[before]
         return make_examples(kind, limit, dataset, tested[after], earlier)
 
-    written = (runs[after] / EVALUATION_FILE).stat().st_mtime
     return ReportFacts(
         title=title or f"Inspection of {data.name}",
-        tested_on=datetime.fromtimestamp(written, UTC).date().isoformat(),
+        tested_on=tested_on(runs[after]),
         version=__version__,
         data=data,
         assumptions=assumptions,
@@ -190,45 +207,3 @@ def _verdict(arms: list[Arm], before: int | None, after: int, last: Evaluation) 
     old = arms[before]
     change = "training again" if last.arm == "real" else change_words(last)
     return judge((old.escape, old.overkill), (new.escape, new.overkill), change)
-
-
-def _data_facts(evaluation: Evaluation, dataset: DefectDataset | None, note: str) -> DataFacts:
-    defective = sum(bool(part.labels) for part in evaluation.parts)
-    return DataFacts(
-        name=dataset.schema.name if dataset else Path(evaluation.data).name,
-        path=evaluation.data,
-        fingerprint=evaluation.data_fingerprint,
-        fold=evaluation.fold,
-        simulated=evaluation.simulated,
-        test_parts=len(evaluation.parts),
-        defective_parts=defective,
-        good_parts=len(evaluation.parts) - defective,
-        test_images=evaluation.images,
-        note=note,
-    )
-
-
-def _synthesizer_log(synthesizer: Path | None) -> list[TrainingLog]:
-    if synthesizer is None:
-        return []
-    label = f"Synthesizer ({synthesizer.name})"
-    return [read_training_log(synthesizer, label=label, colour=SYNTHESIZER_COLOUR)]
-
-
-def _commands(
-    runs: Sequence[Path],
-    out: Path,
-    synthesizer: Path | None,
-    synthetic: Path | None,
-    plant: PlantAssumptions,
-) -> list[str]:
-    """Return the commands that make this page again from the run folders."""
-    options: list[str | Path] = ["--out", out]
-    options += ["--synthesizer", synthesizer] if synthesizer else []
-    options += ["--synthetic", synthetic] if synthetic else []
-    options += ["--volume", str(plant.volume), "--defect-ppm", f"{plant.defect_ppm:g}"]
-    options += ["--review-seconds", f"{plant.review_seconds:g}"]
-    options += ["--shifts-per-year", f"{plant.shifts_per_year:g}"]
-    tests = [shlex.join(["flawsmith", "model", "test", str(run)]) for run in runs]
-    report = ["flawsmith", "report", *runs, *options]
-    return [*tests, shlex.join(str(word) for word in report)]

@@ -32,7 +32,7 @@ class TrainingLog(StrictModel):
         images: images seen at the end; None where nothing was logged.
         seconds: training time at the end.
         losses: at most ``POINTS`` points each, means of equal stretches.
-        validation: macro IoU on inner validation parts.
+        validation: macro IoU, or another figure, on inner validation parts.
         config: the text of ``config.toml``, or empty.
     """
 
@@ -52,8 +52,17 @@ class TrainingLog(StrictModel):
         return self.images / self.seconds if self.images and self.seconds else None
 
 
-def read_training_log(run: Path, *, label: str, colour: str) -> TrainingLog:
-    """Read what a run folder has; a file that is absent leaves its field empty."""
+def read_training_log(
+    run: Path, *, label: str, colour: str, validation: str = VALIDATION_KEY
+) -> TrainingLog:
+    """Read what a run folder has; a file that is absent leaves its field empty.
+
+    Args:
+        run: the folder.
+        label: what the run is called.
+        colour: of its curves.
+        validation: name of the figure that its validation is judged by.
+    """
     lines = _read_lines(run / METRICS_FILE)
     names = list(dict.fromkeys(name for line in lines for name in line))
     losses = [
@@ -68,7 +77,7 @@ def read_training_log(run: Path, *, label: str, colour: str) -> TrainingLog:
         images=max((line["images"] for line in lines), default=None),
         seconds=max((line["seconds"] for line in lines if "seconds" in line), default=None),
         losses=[smooth(series) for series in losses if series.values],
-        validation=_series(VALIDATION_KEY, lines) if VALIDATION_KEY in names else None,
+        validation=_series(validation, lines) if validation in names else None,
         config=_read_text(run / CONFIG_FILE),
         environment=_read_environment(run / ENVIRONMENT_FILE),
     )

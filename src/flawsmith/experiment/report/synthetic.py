@@ -187,8 +187,7 @@ class SyntheticPages:
         candidates: list[Crop],
         layers: dict[str, Pixels],
     ) -> Match:
-        assert self.schema is not None  # matches are only made with a schema
-        panels = [_panel("label", label_picture(crop.labels, self.schema), flat=True)]
+        panels = self._first_panels(crop)
         panels += [_panel(label, pixels) for label, pixels in layers.items()]
         panels.append(_panel("synthetic", crop.image))
         found: tuple[str | None, float | None, str] = (None, None, "")
@@ -207,6 +206,10 @@ class SyntheticPages:
             searched=len(candidates),
             panels=panels,
         )
+
+    def _first_panels(self, crop: Crop) -> list[Panel]:
+        assert self.schema is not None  # matches are only made with a schema
+        return [_panel("label", label_picture(crop.labels, self.schema), flat=True)]
 
     def _gallery(self, synthesizer: Path | None, side: int) -> list[Match]:
         """Return the samples that the synthesizer left with all their layers, X_d and X_b too."""
