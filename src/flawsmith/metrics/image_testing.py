@@ -17,6 +17,7 @@ from flawsmith.data.images import ImageArray
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.metrics import classification
+from flawsmith.metrics.classification import image_counts
 from flawsmith.metrics.evaluation import (
     ClassResult,
     Evaluation,
@@ -156,9 +157,7 @@ def evaluate_images(
         )
     found = scored.scores >= np.array(thresholds.pixel)
     rows = _rows_of_parts(scored.records)
-    counts = np.stack(
-        [classification.image_counts(scored.truth[i], found[i]) for i in rows.values()]
-    )
+    counts = np.stack([image_counts(scored.truth[i], found[i]) for i in rows.values()])
     parts = [
         _part_result(part, own, scored, counts[i], thresholds, schema.defect_names)
         for i, (part, own) in enumerate(rows.items())
