@@ -60,11 +60,12 @@ def test_start_takes_a_folder_as_it_is(pouch_folder, tmp_path):
     assert all(record.fold is not None for record in dataset)
 
 
-def test_start_says_when_there_are_no_masks(tmp_path, pouch_folder):
-    source = tmp_path / "classes"
-    for number, image in enumerate(sorted((pouch_folder / "images").iterdir())[:8]):
-        folder = source / ("good" if number % 2 else "scratch")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / image.name).write_bytes(image.read_bytes())
-    with pytest.raises(FlawsmithError, match="masks"):
-        start(source, tmp_path / "out", StartChoices(), PlantAssumptions(), Hooks(), lambda _: None)
+def test_start_says_when_no_image_is_labelled(tmp_path, pouch_folder):
+    source = tmp_path / "classes" / "good"
+    source.mkdir(parents=True)
+    for image in sorted((pouch_folder / "images").iterdir())[:8]:
+        (source / image.name).write_bytes(image.read_bytes())
+    choices = StartChoices(format="class_folders")
+    with pytest.raises(FlawsmithError, match=r"no image is labelled with a defect; expected masks"):
+        start(source.parent, tmp_path / "out", choices, PlantAssumptions(), Hooks(), lambda _: None)
+    assert not (tmp_path / "out" / "runs").exists()

@@ -30,19 +30,22 @@ def start(
     fold: Annotated[int, typer.Option(help="The fold to test on.")] = 0,
     preset: Annotated[str, typer.Option(help="tiny, small, stable or paper.")] = "small",
     network: Annotated[
-        str, typer.Option(help="Of the inspection models; a name of flawsmith info.")
-    ] = "efficientnet_lite0",
+        str | None, typer.Option(help="Of the inspection models; by default the labels decide.")
+    ] = None,
     images: Annotated[
         int | None, typer.Option(help="Training tiles of each model; by default the preset's.")
     ] = None,
     copy_paste: Annotated[
-        bool, typer.Option(help="Also train with real defects pasted onto good surfaces.")
+        bool, typer.Option(help="Also train with real defects pasted onto good ones, by masks.")
     ] = True,
     volume: Annotated[int, typer.Option(help="Parts a year on your line.")] = 1_000_000,
     defect_ppm: Annotated[float, typer.Option(help="Defective parts in a million.")] = 5000.0,
     review_seconds: Annotated[float, typer.Option(help="A person's second look.")] = 20.0,
 ) -> None:
-    """Import, check, split by part, train without and with pasted defects, test, report."""
+    """Import, check, split by part, train and test two models, report.
+
+    With masks: without and with pasted defects. With labels of whole images: two classifiers.
+    """
     from flawsmith.cli.demo import step
     from flawsmith.cli.train import duration, training_hooks
     from flawsmith.experiment.plant import PlantAssumptions

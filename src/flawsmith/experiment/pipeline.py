@@ -18,7 +18,7 @@ from flawsmith.experiment.report import ReportResult, build_report
 from flawsmith.experiment.synthesis import synthesis_records, synthesize
 from flawsmith.experiment.train_model import (
     MACHINE_VISION,
-    configure_model,
+    configure_any_model,
     evaluate_run,
     train_model,
 )
@@ -82,13 +82,16 @@ class Pipeline:
         synthetic: list[Path] | None = None,
         overrides: list[str] | None = None,
     ) -> Path:
-        """Train an inspection model and test it on the real parts of the test fold."""
+        """Train an inspection model and test it on the real parts of the test fold.
+
+        Classification networks learn from labels of whole images, all others from masks.
+        """
         run = self.run(name)
         if (run / EVALUATION_FILE).is_file():
             self.say(f"{name}: tested already, see {run}")
             return run
         self.say(f"inspection model '{name}' ({network})")
-        config = configure_model(
+        config = configure_any_model(
             network, self.preset, self.data, fold=self.fold, synthetic=synthetic or [], arm=None,
             overrides=overrides or [],
         )  # fmt: skip

@@ -10,6 +10,7 @@ from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import claims
 from flawsmith.data.formats import REPORT_FILE, import_folder
 from flawsmith.data.schema import SCHEMA_FILE
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.pipeline import Pipeline
 from flawsmith.experiment.plant import PlantAssumptions
@@ -18,6 +19,10 @@ from flawsmith.training.loop import Hooks
 FEWEST_PARTS = 10
 """Defective parts below which five folds leave a test fold with one part or none."""
 
+SEGMENTATION_NETWORK = "efficientnet_lite0"
+CLASSIFICATION_NETWORKS: tuple[str, ...] = ("cnn_classifier", "efficientnet_classifier")
+"""From scratch, and pretrained with a frozen encoder: which is better depends on the data."""
+
 
 @dataclass(frozen=True)
 class StartChoices:
@@ -25,9 +30,10 @@ class StartChoices:
 
     Attributes:
         folds: how many parts of the data; one of them tests.
-        network: of the inspection models.
+        network: of the inspection models; by default `SEGMENTATION_NETWORK`, or both
+            `CLASSIFICATION_NETWORKS` where labels are for whole images.
         images: training tiles of each; by default those of the preset.
-        copy_paste: also train with real defects pasted onto good surfaces.
+        copy_paste: also train with real defects pasted onto good surfaces; needs masks.
     """
 
     format: str = "auto"
@@ -37,7 +43,7 @@ class StartChoices:
     folds: int | None = None
     fold: int = 0
     preset: str = "small"
-    network: str = "efficientnet_lite0"
+    network: str | None = None
     images: int | None = None
     copy_paste: bool = True
 
@@ -50,26 +56,33 @@ def start(
     hooks: Hooks,
     say: Callable[[str], None],
 ) -> tuple[Path, float]:
-    """Import, check, split, train and test without and with pasted defects, report.
+    """Import, check, split, train and test, report.
+
+    Where masks show the places, a model without and one with pasted defects; where labels are for
+    whole images, two classification models.
 
     Returns:
         The report and the seconds it took. A start that was stopped goes on where it was.
+
+    Raises:
+        FlawsmithError: if no image is labelled with a defect, or a choice does not fit.
     """
     begin = time.perf_counter()
     pipeline = Pipeline(out=out, fold=choices.fold, hooks=hooks, say=say, preset=choices.preset)
     if not (pipeline.data / SCHEMA_FILE).is_file():
         _import(folder, pipeline, choices)
     dataset = DefectDataset.open(pipeline.data)
-    _require_masks(dataset)
+    _require_defects(dataset)
     report = check(dataset)
     say(
         f"checked: {len(report.problems)} problems; all of it: flawsmith data check {pipeline.data}"
     )
     folds = _choose_folds(dataset, choices, say)
     pipeline.split(folds=folds)
-    for claim in claims(DefectDataset.open(pipeline.data)):
+    for claim in claims(DefectDataset.open(pipeline.data), choices.fold):
         hooks.report(f"  {claim}")
-    runs, synthesizer = _models(pipeline, choices)
+    models = _models if kind_of_labels(pipeline.data) == "pixel" else _classification_models
+    runs, synthesizer = models(pipeline, choices)
     result = pipeline.report(
         runs, synthesizer=synthesizer, plant=plant, title=f"First look: {folder.name}"
     )
@@ -81,8 +94,8 @@ def _models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], Path
 
     Copy-paste needs no training, so it is the first synthesis to try and the one to beat.
     """
-    overrides = [] if choices.images is None else [f"training.total_images={choices.images}"]
-    network = choices.network
+    overrides = _overrides(choices)
+    network = choices.network or SEGMENTATION_NETWORK
     runs = [
         pipeline.machine_vision(),
         pipeline.inspection_model("real", network=network, overrides=overrides),
@@ -97,6 +110,30 @@ def _models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], Path
         )
     )
     return runs, synthesizer
+
+
+def _classification_models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], None]:
+    """Train and test classification models of whole images; return their runs, no synthesizer."""
+    pipeline.say("no image has a mask: the labels are taken for whole images")
+    tell = pipeline.hooks.report
+    tell("  so a model says what an image shows, not where; for places draw masks and start again")
+    networks = CLASSIFICATION_NETWORKS
+    if choices.network is not None:
+        networks = (choices.network,)
+    else:
+        tell(
+            "  two networks: a small one from scratch, and one pretrained on photographs of which "
+            "only the last layer learns; few images favour the second, unusual ones the first"
+        )
+    if choices.copy_paste:
+        tell("  copy-paste is left out: it cuts defects out by their masks")
+    overrides = _overrides(choices)
+    runs = [pipeline.inspection_model(n, network=n, overrides=overrides) for n in networks]
+    return runs, None
+
+
+def _overrides(choices: StartChoices) -> list[str]:
+    return [] if choices.images is None else [f"training.total_images={choices.images}"]
 
 
 def _import(folder: Path, pipeline: Pipeline, choices: StartChoices) -> None:
@@ -119,11 +156,12 @@ def _import(folder: Path, pipeline: Pipeline, choices: StartChoices) -> None:
         tell(f"  findings: {len(report.findings)}, in {pipeline.data / REPORT_FILE}")
 
 
-def _require_masks(dataset: DefectDataset) -> None:
-    if not any(record.mask_file_name for record in dataset.usable()):
+def _require_defects(dataset: DefectDataset) -> None:
+    if not any(record.labels for record in dataset.usable()):
         raise FlawsmithError(
-            f"{dataset.root} has labels for whole images only; an inspection model here needs "
-            "masks that show where the defect is"
+            f"{dataset.root}: no image is labelled with a defect; expected masks, or labels such "
+            "as folders called after the defects (what was read, and other formats: "
+            f"{dataset.root / REPORT_FILE}, flawsmith info)"
         )
 
 
