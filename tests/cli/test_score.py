@@ -107,14 +107,14 @@ def test_page_is_one_file_and_renders(scored, tmp_path):
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--enable-logging", f"--log-file={log}", f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1366,2000", "--hide-scrollbars", f"--screenshot={shot}", page.as_uri(),
+        "--window-size=1366,3000", "--hide-scrollbars", f"--screenshot={shot}", page.as_uri(),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     messages = done.stderr + (log.read_text(errors="replace") if log.exists() else "")
     assert "CONSOLE" not in messages
     pixels = np.asarray(Image.open(shot).convert("L"))
-    assert pixels.shape == (2000, 1366)
-    assert pixels[900:1900].std() > 20, "the sheets are not drawn"
+    assert pixels.shape == (3000, 1366)
+    assert pixels[1800:2900].std() > 20, "the sheets are not drawn"
 
 
 def test_wrong_use_has_one_message(scored, pouch_folder):
