@@ -86,8 +86,8 @@ def measure(case: str, how: str, steps: int) -> dict[str, object]:
     def timed_step(precision: Precision):
         system, training = build(case, precision)
         batch = make_batch(training, SMALL_BATCH.get(case, training.batch_size), precision)
-        if enter_last_phase := getattr(system, "enter_last_phase", None):
-            enter_last_phase()
+        if isinstance(system, System):
+            system.enter_last_phase()
         return lambda: system.step(batch)
 
     system, training = build(case, Precision())

@@ -11,6 +11,7 @@ from flawsmith.experiment.inspection_model import load_model_config, load_predic
 from flawsmith.experiment.report import build_report
 from flawsmith.experiment.runs import create_run
 from flawsmith.experiment.train_model import configure_model, evaluate_run, train_model
+from flawsmith.systems.segmentation import SegmentationTraining
 from flawsmith.training.checkpoint import checkpoints, load_tensors
 from flawsmith.training.loop import Hooks
 
@@ -37,6 +38,15 @@ def test_configuration_without_weights_survives_the_disk(pouch_folder, tmp_path)
     assert config.network["weights"] is None
     create_run(tmp_path / "run", config, Schema.load(pouch_folder))
     assert load_model_config(tmp_path / "run") == config
+
+
+def test_the_encoder_behind_the_adapter_has_its_own_learning_rate(pouch_folder):
+    pytest.importorskip("segmentation_models_pytorch")
+    config = configure(pouch_folder)
+    config.optimizer.encoder_share = 0.1
+    rest, encoder = SegmentationTraining(config, Schema.load(pouch_folder)).optimizer.param_groups
+    assert encoder["lr"] == pytest.approx(0.1 * rest["lr"])
+    assert len(encoder["params"]) > len(rest["params"])
 
 
 def test_trains_goes_on_tests_and_reports(pouch_folder, tmp_path):

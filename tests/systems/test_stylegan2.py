@@ -123,10 +123,10 @@ def test_statistics_are_means_over_micro_batches(tmp_path):
 def test_running_means_move_as_published(tmp_path):
     system, batch = build(tmp_path), batch_of()
     w = system.generate(batch.labels, batch.seeds)[1].detach()
-    system.observe(batch, [w.mean(dim=0)], [torch.tensor(4.0)], [torch.tensor(1.0)])
+    system.observe([w.mean(dim=0)], [torch.tensor(4.0)], [torch.tensor(1.0)])
     torch.testing.assert_close(system.generator.mean_w, 0.005 * w.mean(dim=0))
     assert float(system.statistics.path_length) == pytest.approx(0.04)
-    system.observe(batch, [w.mean(dim=0)], [], [torch.tensor(1.0)])
+    system.observe([w.mean(dim=0)], [], [torch.tensor(1.0)])
     assert float(system.statistics.path_length) == pytest.approx(0.04)
     assert float(system.statistics.augmentation.p) == pytest.approx(2 * 4 / 16)
 

@@ -59,3 +59,11 @@ def test_update_uses_the_mean_gradient_of_all_processes():
     engine = Engine(all_reduce_mean=lambda gradient: gradient * 0.5)
     engine.update(torch.optim.SGD([weight], lr=1.0), Numbers(torch.ones(2)), mean_square(weight))
     assert weight.item() == pytest.approx(1.0 - 0.5 * 2.0)
+
+
+def test_mean_is_that_of_the_micro_batches_of_all_processes():
+    """(1 + 3) / 2 and (2 + 6) / 2; another process with twice these values makes it 1.5 times."""
+    pieces = [torch.tensor([1.0, 2.0]), torch.tensor([3.0, 6.0])]
+    assert Engine(accumulate=2).mean(pieces).tolist() == [2.0, 4.0]
+    of_two = Engine(accumulate=2, all_reduce_mean=lambda own: (own + 2 * own) / 2)
+    assert of_two.mean(pieces).tolist() == [3.0, 6.0]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flawsmith.data.schema import Schema
 from flawsmith.nn.cost import parameter_count
-from flawsmith.systems.base import Batch
+from flawsmith.systems.base import Batch, System
 from flawsmith.training.config import RunConfig
 from flawsmith.training.loop import Trainable
 
@@ -40,9 +40,10 @@ def estimate(build: Callable[[], Trainable], config: RunConfig, schema: Schema) 
     """
     settings = config.training
     system = build()
-    if enter_last_phase := getattr(system, "enter_last_phase", None):
-        enter_last_phase()
-    size = settings.tile_size if getattr(system, "fixed_size", False) else PROBE_SIZE
+    size = PROBE_SIZE
+    if isinstance(system, System):
+        system.enter_last_phase()
+        size = settings.tile_size if system.fixed_size else PROBE_SIZE
     batch = _blank_batch(schema, size)
     if config.data.labels == "image":
         batch = replace(batch, present=torch.zeros(PROBE_BATCH, schema.num_defects))

@@ -169,7 +169,7 @@ class BaganGp(JointGan):
         return self.config.autoencoder.share * self.config.training.total_images
 
     def enter_last_phase(self) -> None:
-        """Count the images of the first phase as seen: to time the step of the second."""
+        """Count the images of the first phase as seen."""
         self.progress.add(self.config.training.total_images)
 
     def step(self, batch: Batch) -> dict[str, float]:

@@ -181,6 +181,7 @@ class System(ABC):
             where they are.
         image_labels: it can also learn from labels of whole images, which need no masks.
         conditional: a request for a class gives an image of that class.
+        fixed_size: its networks fit ``training.tile_size`` and no other size.
         only: the one class that trains it, 0 for good; None: all.
         engine: turns losses into updates; the loop replaces the default.
     """
@@ -191,6 +192,7 @@ class System(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     image_labels: ClassVar[bool] = False
     conditional: ClassVar[bool] = True
+    fixed_size: ClassVar[bool] = False
     only: int | None = None
 
     def __init__(self) -> None:
@@ -206,6 +208,9 @@ class System(ABC):
 
     def prepare(self, tiles: Callable[[int], Batch]) -> None:  # noqa: B027 - most need nothing
         """Look at real training tiles before the first step; ``tiles`` gives a batch of so many."""
+
+    def enter_last_phase(self) -> None:  # noqa: B027 - most have one phase
+        """Go to the last phase of a run at once: its steps tell what most of the run costs."""
 
     @abstractmethod
     def averaged(self) -> list[str]:

@@ -17,6 +17,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.models.classifiers import CLASSIFIERS, MapClassifier
 from flawsmith.models.settings import build_network, complete_settings
 from flawsmith.systems.base import Batch
+from flawsmith.systems.inspection_optimizer import InspectionOptimizer
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Engine, Losses
 
@@ -31,19 +32,6 @@ class ClassificationLoss(StrictModel):
     smoothing: float = Field(default=0.0, ge=0, lt=1)
 
 
-class ClassificationOptimizer(StrictModel):
-    """AdamW.
-
-    Attributes:
-        encoder_share: a pretrained encoder's learning rate as a share of ``learning_rate``.
-    """
-
-    learning_rate: float = Field(default=2e-3, gt=0)
-    encoder_share: float = Field(default=1.0, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    max_norm: float | None = Field(default=5.0, gt=0)
-
-
 class ClassificationConfig(RunConfig):
     """Configuration of a classification model; ``system`` names its network.
 
@@ -54,7 +42,7 @@ class ClassificationConfig(RunConfig):
 
     arm: str = "real"
     loss: ClassificationLoss = ClassificationLoss()
-    optimizer: ClassificationOptimizer = ClassificationOptimizer()
+    optimizer: InspectionOptimizer = InspectionOptimizer()
     network: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -87,12 +75,7 @@ class ClassificationTraining:
         )
         assert isinstance(network, MapClassifier)
         self.classifier = network
-        settings = config.optimizer
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(network, settings),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
+        self.optimizer = config.optimizer.build(network)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the classifier."""
@@ -125,17 +108,3 @@ class ClassificationTraining:
         logits = self.classifier(batch.images)
         total = F.binary_cross_entropy_with_logits(logits, targets)
         return {"c/total": total}
-
-
-def _parameter_groups(
-    network: MapClassifier, settings: ClassificationOptimizer
-) -> list[dict[str, Any]]:
-    """Return what is trained, a part called ``encoder`` at its own learning rate."""
-    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    encoder = [p for name, p in trained if name.startswith("encoder.")]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for name, p in trained if not name.startswith("encoder.")]}
-    ]
-    if encoder:
-        groups.append({"params": encoder, "lr": settings.learning_rate * settings.encoder_share})
-    return groups

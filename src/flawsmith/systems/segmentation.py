@@ -16,6 +16,7 @@ from flawsmith.losses.segmentation import bootstrapped_cross_entropy, dice_loss,
 from flawsmith.models import NETWORKS
 from flawsmith.models.settings import build_network, complete_settings
 from flawsmith.systems.base import Batch
+from flawsmith.systems.inspection_optimizer import InspectionOptimizer
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Engine, Losses
 
@@ -34,19 +35,6 @@ class SegmentationLoss(StrictModel):
     rarity: float = Field(default=0.0, ge=0, le=1)
 
 
-class SegmentationOptimizer(StrictModel):
-    """AdamW.
-
-    Attributes:
-        encoder_share: a pretrained encoder's learning rate as a share of ``learning_rate``.
-    """
-
-    learning_rate: float = Field(default=1e-3, gt=0)
-    encoder_share: float = Field(default=1.0, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    max_norm: float | None = Field(default=5.0, gt=0)
-
-
 class InspectionModelConfig(RunConfig):
     """Configuration of an inspection model; ``system`` names its network.
 
@@ -59,7 +47,7 @@ class InspectionModelConfig(RunConfig):
     arm: str = "real"
     overlap: int = Field(default=32, ge=0)
     loss: SegmentationLoss = SegmentationLoss()
-    optimizer: SegmentationOptimizer = SegmentationOptimizer()
+    optimizer: InspectionOptimizer = InspectionOptimizer()
     network: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -89,12 +77,7 @@ class SegmentationTraining:
             num_classes=schema.num_defects + 1,
             load=load,
         )
-        settings = config.optimizer
-        self.optimizer = torch.optim.AdamW(
-            _parameter_groups(self.segmenter, settings),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        )
+        self.optimizer = config.optimizer.build(self.segmenter)
 
     def networks(self) -> dict[str, nn.Module]:
         """Return the segmenter."""
@@ -126,17 +109,3 @@ class SegmentationTraining:
         dice = dice_loss(logits, batch.defects)
         total = weights.weight_cross_entropy * cross_entropy + weights.weight_dice * dice
         return {"s/cross_entropy": cross_entropy, "s/dice": dice, "s/total": total}
-
-
-def _parameter_groups(network: nn.Module, settings: SegmentationOptimizer) -> list[dict[str, Any]]:
-    """Return what is trained, a part called ``encoder`` at its own learning rate."""
-    encoder: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            (encoder if name.startswith("encoder.") else rest).append(parameter)
-    groups: list[dict[str, Any]] = [{"params": rest}]
-    if encoder:
-        rate = settings.learning_rate * settings.encoder_share
-        groups.append({"params": encoder, "lr": rate})
-    return groups

@@ -225,7 +225,7 @@ class StyleGan2(System):
         )
         if loss.weight_r1 > 0 and steps % loss.r1_every == 0:
             values |= update(discriminator, batch, self.r1_losses)
-        self.observe(batch, codes, lengths, signs)
+        self.observe(codes, lengths, signs)
         return values | {"ada/p": float(self.statistics.augmentation.p)}
 
     def generator_losses(self, batch: Batch, fakes: list[Tensor], codes: list[Tensor]) -> Losses:
@@ -286,35 +286,18 @@ class StyleGan2(System):
         }
 
     @torch.no_grad()
-    def observe(
-        self, batch: Batch, codes: list[Tensor], lengths: list[Tensor], signs: list[Tensor]
-    ) -> None:
+    def observe(self, codes: list[Tensor], lengths: list[Tensor], signs: list[Tensor]) -> None:
         """Move the mean of w, the mean path length and p by what this step saw."""
         found = [
             torch.cat([values.float().reshape(-1) for values in of_piece])
             for of_piece in zip(codes, signs, *([lengths] if lengths else []), strict=True)
         ]
-        mean, size = self.mean(batch, found), len(codes[0])
+        mean, size = self.engine.mean(found), len(codes[0])
         self.generator.mean_w.lerp_(mean[:size], 1.0 - W_DECAY)
         self.statistics.augmentation.observe(mean[size], self.config.training.batch_size)
         if lengths:
             self.statistics.path_length.lerp_(mean[size + 1], 1.0 - PATH_DECAY)
         self.statistics.steps += 1
-
-    def mean(self, batch: Batch, found: list[Tensor]) -> Tensor:
-        """Return the mean of one vector a micro-batch, over these and over all processes.
-
-        The engine averages gradients, and the gradient of a product with a vector is the vector.
-        """
-        vectors = iter(found)
-        probe = nn.Parameter(torch.zeros_like(found[0]))
-        with torch.enable_grad():
-            self.engine.update(
-                torch.optim.SGD([probe], lr=0.0),
-                batch,
-                lambda _: {"mean/total": (probe * next(vectors)).sum()},
-            )
-        return torch.zeros_like(probe) if probe.grad is None else probe.grad
 
     def joint(self, batch: Batch) -> Tensor:
         """Return the real images with their mask planes, if there are masks."""

@@ -86,6 +86,11 @@ class Engine:
         optimizer.step()
         return dict(means)
 
+    def mean(self, values: list[Tensor]) -> Tensor:
+        """Return the mean of one tensor a micro-batch, over these and over all processes."""
+        mean = torch.stack(values).mean(dim=0)
+        return mean if self._all_reduce_mean is None else self._all_reduce_mean(mean)
+
     def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
         if self._all_reduce_mean is None:
             return

@@ -21,16 +21,24 @@ from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.systems import SYSTEMS
 from flawsmith.training.config import RunConfig
 
-MODEL_CODE = (
+TRAINING_CODE = (
     "data/dataset.py",
     "data/folds.py",
     "data/images.py",
     "data/schema.py",
     "data/tiles.py",
     "data/transforms.py",
+    "experiment/training_data.py",
+    "training/config.py",
+    "training/engine.py",
+    "training/loop.py",
+    "training/precision.py",
+)
+"""What everything follows from that is trained on tiles."""
+MODEL_CODE = (
+    *TRAINING_CODE,
     "experiment/inspection_model.py",
     "experiment/train_model.py",
-    "experiment/training_data.py",
     "inspection/regions.py",
     "inspection/thresholds.py",
     "inspection/tiling.py",
@@ -38,59 +46,37 @@ MODEL_CODE = (
     "metrics/segmentation.py",
     "metrics/testing.py",
     "systems/base.py",
+    "systems/inspection_optimizer.py",
     "systems/segmentation.py",
-    "training/config.py",
-    "training/engine.py",
-    "training/loop.py",
-    "training/precision.py",
 )
 """What the figures of an inspection model follow from, beside its network.
 
 Pages, commands and other networks may change freely.
 """
 CLASSIFICATION_CODE = (
-    "data/dataset.py",
-    "data/folds.py",
-    "data/images.py",
-    "data/schema.py",
-    "data/tiles.py",
-    "data/transforms.py",
+    *TRAINING_CODE,
     "data/whole_images.py",
     "experiment/classification_model.py",
     "experiment/inspection_model.py",
     "experiment/train_classifier.py",
     "experiment/train_model.py",
-    "experiment/training_data.py",
     "inspection/thresholds.py",
     "metrics/classification.py",
     "metrics/image_testing.py",
     "systems/base.py",
     "systems/classification.py",
-    "training/config.py",
-    "training/engine.py",
-    "training/loop.py",
-    "training/precision.py",
+    "systems/inspection_optimizer.py",
 )
 """The same of a classification model."""
 SYNTHESIS_CODE = (
+    *TRAINING_CODE,
     "data/background_bank.py",
-    "data/dataset.py",
     "data/defect_removal.py",
-    "data/folds.py",
-    "data/images.py",
     "data/latent.py",
     "data/mask_bank",
-    "data/schema.py",
-    "data/tiles.py",
-    "data/transforms.py",
     "experiment/drawing.py",
     "experiment/synthesis.py",
     "experiment/train_synthesizer.py",
-    "experiment/training_data.py",
-    "training/config.py",
-    "training/engine.py",
-    "training/loop.py",
-    "training/precision.py",
 )
 WHOLE_IMAGE_CODE = ("data/whole_images.py", "experiment/whole_image_synthesis.py")
 """Beside it, where labels are for whole images."""
