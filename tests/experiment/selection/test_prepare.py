@@ -8,8 +8,9 @@ import tomli_w
 from flawsmith.config import load_toml
 from flawsmith.data.dataset import METADATA_FILE, DatasetWriter, DefectDataset, write_metadata
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.inspection_model import load_model_config
 from flawsmith.experiment.selection import prepare
-from flawsmith.experiment.train_model import configure_model, load_model_config, train_model
+from flawsmith.experiment.train_model import configure_model, train_model
 from flawsmith.experiment.training_data import training_datasets
 from flawsmith.training.loop import Hooks
 
