@@ -70,17 +70,16 @@ def score(
             damaged, or the given run did not make the set.
     """
     # What is wrong is said before the long work.
-    is_image = request.level == "image"
-    rebuilder = NO_PLACE if is_image else find_rebuilder(request, run)
+    rebuilder = find_rebuilder(request, run) if request.level == "pixel" else NO_PLACE
     second = None if inception is None else load_inception(inception)
 
     tile = min(min(r.height, r.width) for r in request.made)
     look = partial(_seen, request, tile=tile, seed=seed, limit=limit, advance=advance)
-    network = FEATURE_NETWORKS.get(features)()
-    measured = [Measured(features, look(network, whole=not is_image), variants_of(request.level))]
+    seen = look(FEATURE_NETWORKS.get(features)(), whole=request.level == "pixel")
+    measured = [Measured(features, seen, variants_of(request.level))]
     if second is not None:
-        whole = variants_of(request.level, masks=False)
-        measured.append(Measured(INCEPTION, look(second, whole=True), whole))
+        variants = variants_of(request.level, masks=False)
+        measured.append(Measured(INCEPTION, look(second, whole=True), variants))
     sides = measured[0].sides
     rebuilt, examples = None, list[Example]()
     if not isinstance(rebuilder, str):
