@@ -72,7 +72,6 @@ def score(
     # What is wrong is said before the long work.
     rebuilder = find_rebuilder(request, run) if request.level == "pixel" else NO_PLACE
     second = None if inception is None else load_inception(inception)
-
     tile = min(min(r.height, r.width) for r in request.made)
     look = partial(_seen, request, tile=tile, seed=seed, limit=limit, advance=advance)
     seen = look(FEATURE_NETWORKS.get(features)(), whole=request.level == "pixel")
