@@ -94,8 +94,8 @@ def main() -> None:
             continue
         first = comparisons[0]
         parts = [f"{c.name} ({c.parts})" for c in first.classes]
-        head = ["arm", "pairs", arguments.against, "arm's macro IoU", "difference", "p", *parts]
-        head += ["missed", "rejected"]
+        head = ["arm", "pairs", arguments.against, f"arm's macro {first.figure}", "difference", "p"]
+        head += [*parts, "missed", "rejected"]
         print(f"{model}: {first.defective} defective of {first.parts} test parts\n")
         print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
         print("\n".join(row(comparison) for comparison in comparisons))
