@@ -20,6 +20,7 @@ def info() -> None:
     from flawsmith.config import preset_names
     from flawsmith.data.formats import FORMATS
     from flawsmith.models import NETWORKS
+    from flawsmith.models.classifiers import CLASSIFIERS
     from flawsmith.systems import SYSTEMS
     from flawsmith.training.logs import environment
 
@@ -36,6 +37,8 @@ def info() -> None:
     models = Table("inspection model", "presets")
     for name in [n for n in NETWORKS.names() if preset_names(n) and n not in SYSTEMS]:
         models.add_row(name, ", ".join(preset_names(name)))
+    for name in CLASSIFIERS.names():
+        models.add_row(f"{name} (whole images)", ", ".join(preset_names(name)))
     models.add_row("patchcore", ", ".join(preset_names("patchcore")))
     models.add_row("machine_vision", "fixed rules, fitted once")
     console.print(models)
