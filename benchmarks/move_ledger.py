@@ -10,7 +10,8 @@ run has the very counts of the old one, for every part; it keeps its old keys in
     python benchmarks/move_ledger.py move LEDGER old.json new.json
 
 What follows DATA are options of ``flawsmith benefit`` besides those of the plan that the scripts
-of the benefit test share.
+of the benefit test share. A ledger of several data sets, as of random draws, takes a pair of files
+for each.
 """
 
 import argparse
@@ -44,30 +45,45 @@ def print_keys(data: Path, more: list[str]) -> None:
     flawsmith()
 
 
-def moved(lines: list[Line], old: dict[str, str], new: dict[str, str]) -> list[Line]:
+def moved(lines: list[Line], pairs: dict[str, str]) -> list[Line]:
     """Return the lines with new keys; one that was repeated stands once, as repeated.
+
+    Args:
+        lines: of a ledger.
+        pairs: old key -> new key.
 
     Raises:
         SystemExit: if no run was repeated, or a repeated one differs.
     """
     found = {line["key"]: line for line in lines if "key" in line}
-    pairs = {old[title]: new[title] for title in old.keys() & new.keys() if old[title] in found}
-    repeated = {before: now for before, now in pairs.items() if before != now and now in found}
+    pairs = {old: new for old, new in pairs.items() if old != new and old in found}
+    repeated = {old: new for old, new in pairs.items() if new in found}
     if not repeated:
         raise SystemExit("no run was repeated with the new code; repeat at least one of each arm")
-    for before, now in repeated.items():
-        if found[before].get("parts") != found[now].get("parts"):
-            raise SystemExit(f"{before} and its repetition {now} differ; nothing was moved")
+    for old, new in repeated.items():
+        if found[old].get("parts") != found[new].get("parts"):
+            raise SystemExit(f"{old} and its repetition {new} differ; nothing was moved")
     print(f"{len(repeated)} repeated runs are equal in every part: {_arms(found, repeated)}")
     kept = []
     for line in lines:
         key = line.get("key")
-        if key in repeated:
+        if key in repeated.values():
             continue
-        if key in pairs and pairs[key] != key:
+        if key in repeated:
+            line = found[repeated[key]]
+        elif key in pairs:
             line = {**line, "key": pairs[key], "moved_from": [*line.get("moved_from", []), key]}
         kept.append(line)
     return kept
+
+
+def _same_runs(files: list[Path]) -> dict[str, str]:
+    """Return old key -> new key of what the files call the same."""
+    pairs: dict[str, str] = {}
+    for old, new in zip(files[::2], files[1::2], strict=True):
+        before, now = (json.loads(path.read_text(encoding="utf-8")) for path in (old, new))
+        pairs |= {before[title]: now[title] for title in before.keys() & now.keys()}
+    return pairs
 
 
 def _arms(found: dict[str, Line], repeated: dict[str, str]) -> str:
@@ -84,11 +100,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["move"])
     parser.add_argument("ledger", type=Path)
-    parser.add_argument("old", type=Path)
-    parser.add_argument("new", type=Path)
+    parser.add_argument("keys", type=Path, nargs="+", help="old and new, in turn")
     arguments = parser.parse_args()
-    old, new = (json.loads(path.read_text()) for path in (arguments.old, arguments.new))
-    lines = moved(read_lines(arguments.ledger), old, new)
+    if len(arguments.keys) % 2:
+        parser.error(f"{len(arguments.keys)} files of keys: expected old and new in turn")
+    lines = moved(read_lines(arguments.ledger), _same_runs(arguments.keys))
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     write_text(arguments.ledger, text)
     print(f"{sum('moved_from' in line for line in lines)} of {len(lines)} lines were moved")

@@ -1,6 +1,7 @@
 """Lines move to new keys only if repeated runs are equal."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,8 +10,7 @@ from typing import Any
 import pytest
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-OLD = {"real, fold 0": "a0", "real, fold 1": "a1"}
-NEW = {"real, fold 0": "b0", "real, fold 1": "b1"}
+PAIRS = {"a0": "b0", "a1": "b1"}
 
 
 @pytest.fixture
@@ -27,20 +27,30 @@ def line(key: str, fold: int, hits: int) -> dict[str, Any]:
 
 
 def test_what_was_repeated_stands_once_and_the_rest_is_moved(script: ModuleType) -> None:
-    """A line of another experiment keeps its key."""
+    """A line of another experiment keeps its key, and all keep their order."""
     other = line("x", 0, 7)
     lines = [line("a0", 0, 5), line("a1", 1, 9), other, line("b0", 0, 5)]
-    moved = script.moved(lines, OLD, NEW)
-    assert moved == [{**line("b1", 1, 9), "moved_from": ["a1"]}, other, line("b0", 0, 5)]
+    moved = script.moved(lines, PAIRS)
+    assert moved == [line("b0", 0, 5), {**line("b1", 1, 9), "moved_from": ["a1"]}, other]
 
 
 def test_a_repetition_that_differs_moves_nothing(script: ModuleType) -> None:
     """One pixel is enough."""
     with pytest.raises(SystemExit, match="differ; nothing was moved"):
-        script.moved([line("a0", 0, 5), line("a1", 1, 9), line("b0", 0, 6)], OLD, NEW)
+        script.moved([line("a0", 0, 5), line("a1", 1, 9), line("b0", 0, 6)], PAIRS)
 
 
 def test_without_a_repetition_nothing_is_moved(script: ModuleType) -> None:
     """It could not be known that the code computes the same."""
     with pytest.raises(SystemExit, match="no run was repeated"):
-        script.moved([line("a0", 0, 5), line("a1", 1, 9)], OLD, NEW)
+        script.moved([line("a0", 0, 5), line("a1", 1, 9)], PAIRS)
+
+
+def test_files_of_several_data_sets_go_in_pairs(script: ModuleType, tmp_path: Path) -> None:
+    """Each data set has runs of the same titles; what only one code knows has no partner."""
+    files = []
+    names = ({"real": "a0"}, {"real": "b0"}, {"real": "a1", "x": "a2"}, {"real": "b1"})
+    for number, keys in enumerate(names):
+        files.append(tmp_path / f"{number}.json")
+        files[-1].write_text(json.dumps(keys))
+    assert script._same_runs(files) == PAIRS
