@@ -127,7 +127,9 @@ def _fill(
     speed = f", {report.images_per_second:.1f} images/s" if report.new_images else ""
     console.print(f"{report.images:,} synthetic images, {report.new_images:,} of them now{speed}")
     console.print(f"synthetic set: {out}")
-    console.print(f"next: flawsmith model train --data {data} --synthetic {out}")
+    # Without a fold a model would be tested on fold 0, which other synthesizers have seen.
+    other = f" --fold {config.data.fold}" if config.data.fold else ""
+    console.print(f"next: flawsmith model train --data {data} --synthetic {out}{other}")
 
 
 def _print_plan(plan: Balance, *, masks: bool) -> None:

@@ -10,6 +10,12 @@ from flawsmith.experiment.activation import save_activations
 from flawsmith.experiment.classification_model import ClassificationModel
 from flawsmith.experiment.inspection_model import load_thresholds, save_thresholds
 from flawsmith.experiment.training_data import tile_source
+from flawsmith.experiment.unseen import (
+    require_same_classes,
+    require_unseen,
+    require_unseen_by_synthesizers,
+    seen_records,
+)
 from flawsmith.metrics import classification
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.image_testing import (
@@ -35,9 +41,15 @@ def fit_classifier(
 ) -> dict[str, dict[str, int]]:
     """Train into ``run``, keep the weights that do best on ``validation``; return what was seen.
 
+    Where ``validation`` lacks images with a class and without it, the last weights are kept.
+
     Returns:
         source -> class -> number of images.
+
+    Raises:
+        FlawsmithError: if a synthetic set shows what is kept for test or validation.
     """
+    require_unseen_by_synthesizers(config)
     schema = datasets[0].schema
     source = tile_source(datasets, config)
 
@@ -77,8 +89,11 @@ def _validate(
     for name, value, f1 in zip(names, values, classification.f1(counts), strict=True):
         if value is not None:
             figures |= {f"val/average_precision_{name}": value, f"val/f1_{name}": float(f1)}
-    macro = float(classification.macro(np.array(values, np.float64)))
-    return figures | {BEST_FIGURE: float(np.nan_to_num(macro))}
+    # Images that all show a class, or all do not, cannot tell weights apart: of equal figures the
+    # first would win, and with it the weights after the fewest images.
+    told = scored.truth.any(axis=0) & ~scored.truth.all(axis=0)
+    macro = float(classification.macro(np.where(told, np.array(values, np.float64), np.nan)))
+    return figures if np.isnan(macro) else figures | {BEST_FIGURE: macro}
 
 
 def choose_classifier_thresholds(
@@ -103,8 +118,12 @@ def evaluate_classifier(
     """Test on real images; write ``evaluation.json`` and the pictures of ``activation/``.
 
     Raises:
-        FlawsmithError: if the classes differ or there is no image to test.
+        FlawsmithError: if the classes differ, or training saw what was chosen to test on.
     """
+    require_same_classes(run, dataset)
+    # Copies of an image that are taken for two parts are for `data check` to find, not for this.
+    if fold != config.data.fold or dataset.root.absolute() != Path(config.data.path):
+        require_unseen(run, records, seen_records(config))
     model, thresholds = ClassificationModel.load(run), load_thresholds(run)
     with hooks.bar(f"test {config.arm}", len(records)) as advance:
         scored = score_images(dataset, records, model.predict, advance)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
-from flawsmith.data.schema import SCHEMA_FILE, Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import BANK_FILE, ENCODER_FILE, PATCHCORE, AnyDefect
 from flawsmith.experiment.inspection_model import (
@@ -19,6 +18,7 @@ from flawsmith.experiment.inspection_model import (
 from flawsmith.experiment.robustness.disturbances import DISTURBANCES, Disturbance, in_order
 from flawsmith.experiment.robustness.facts import UNDISTURBED, VIEW
 from flawsmith.experiment.training_data import held_out_records
+from flawsmith.experiment.unseen import require_same_classes, require_unseen, seen_records
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.registry import nearest_name
 from flawsmith.systems.segmentation import InspectionModelConfig
@@ -96,12 +96,12 @@ def prepare(
             f"{run} was trained on fold {fold}; only fold {config.data.fold} can test it"
         )
     dataset = DefectDataset.open(data or Path(config.data.path))
-    _require_same_classes(run, dataset)
+    require_same_classes(run, dataset)
     records = held_out_records(dataset, fold)
     if not records:
         raise FlawsmithError(f"{dataset.root} has no real image in fold {fold} to test on")
-    training = _training_records(config)
-    _require_unseen(run, records, training)
+    training = seen_records(config)
+    require_unseen(run, records, training)
     tested = dataset.with_records(records)
     views = _views(records) if not only or VIEW in only else []
     return RobustnessRequest(
@@ -147,37 +147,6 @@ def _chosen(only: Sequence[str]) -> list[Disturbance]:
                 f"(known: {', '.join(known)})"
             )
     return [d for d in in_order() if not only or d.name in only]
-
-
-def _require_same_classes(run: Path, dataset: DefectDataset) -> None:
-    expected = Schema.load(run).defect_names
-    if dataset.schema.defect_names != expected:
-        raise FlawsmithError(
-            f"{run} knows the classes {', '.join(expected)}; {dataset.root} has "
-            f"{', '.join(dataset.schema.defect_names)}: test on a data set with the same classes "
-            "in the same order"
-        )
-
-
-def _training_records(config: InspectionModelConfig) -> list[ImageRecord] | None:
-    """Return the records that training or validation saw; None where the data set is gone."""
-    root = Path(config.data.path)
-    if not (root / SCHEMA_FILE).is_file():
-        return None
-    dataset = DefectDataset.open(root).usable()
-    return [r for r in dataset if config.data.fold is None or r.fold != config.data.fold]
-
-
-def _require_unseen(
-    run: Path, records: list[ImageRecord], training: list[ImageRecord] | None
-) -> None:
-    seen = {record.sha256 for record in training or []}
-    strangers = [record.file_name for record in records if record.sha256 in seen]
-    if strangers:
-        raise FlawsmithError(
-            f"{len(strangers)} of {len(records)} test images are among those that {run} was "
-            f"trained on (first: {strangers[0]}); test on a fold that it has not seen"
-        )
 
 
 def _views(records: list[ImageRecord]) -> list[str]:
