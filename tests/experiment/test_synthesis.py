@@ -312,6 +312,7 @@ def test_command_survives_a_kill(
     assert contents(killed) == contents(tmp_path / "whole")
     assert status == 0
     assert f"next: flawsmith model train --data {pouch_folder} --synthetic" in out
+    assert "--fold 1" in out.partition("next:")[2]
     row = next(line for line in out.splitlines() if "groove" in line)
     before, added, after = (int(row.split()[i].replace("+", "")) for i in (3, 6, 8))
     assert before + added == after == 16

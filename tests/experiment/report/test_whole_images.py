@@ -47,7 +47,7 @@ class Line:
 
     def run(
         self, name: str, scores: list[list[float]], *, arm: str = "real",
-        model: str = "efficientnet_classifier", threshold: float = 0.5,
+        model: str = "efficientnet_classifier", threshold: float = 0.5, region: float = 0.5,
     ) -> Path:  # fmt: skip
         folder = self.root / name
         folder.mkdir()
@@ -56,7 +56,7 @@ class Line:
             records=self.tested, scores=np.array(scores, np.float64), seconds=0.4,
             truth=np.array([[n in r.labels for n in names] for r in self.tested]),
         )  # fmt: skip
-        limits = Thresholds(pixel=[threshold] * len(names), region=0.5)
+        limits = Thresholds(pixel=[threshold] * len(names), region=region)
         composition = {"real": {n: 3 for n in names}}
         if arm != "real":
             composition["synthetic"] = {n: 40 for n in names}
@@ -119,6 +119,27 @@ def keys(value: object) -> set[str]:
     if isinstance(value, dict):
         return set(value) | {key for inner in value.values() for key in keys(inner)}
     return {key for inner in value for key in keys(inner)} if isinstance(value, list) else set()
+
+
+def test_a_part_may_pass_with_a_class_found(line, tmp_path: Path, build) -> None:
+    """Rejected from 0.6: a score of 0.55 is found and passes, and the page says both."""
+    run = line.run("real", scores_of(LABELS, {3: [0.55, 0.1]}), region=0.6)
+    page, numbers, _ = build(tmp_path, run)
+    (missed,) = numbers["worst"]
+    assert (
+        missed["note"] == "pore 0.55, found from 0.50; but the part scores 0.55, rejected from 0.60"
+    )
+    assert missed["note"] in page.text
+    assert "can pass although a class was found in its image" in page.text
+    assert numbers["arms"][0]["part_threshold"] == 0.6
+
+
+def test_a_right_reason_below_its_class_threshold_is_right(line, tmp_path: Path, build) -> None:
+    """Rejected from 0.3: part 3 for the pore that it shows, 4 for a crack, 5 for both."""
+    wrong = {3: [0.4, 0.1], 4: [0.1, 0.4], 5: [0.35, 0.4]}
+    _, numbers, _ = build(tmp_path, line.run("real", scores_of(LABELS, wrong), region=0.3))
+    assert numbers["arms"][0]["escape"]["count"] == 0
+    assert numbers["arms"][0]["other_class"] == 1
 
 
 def test_class_figures_and_confusion(line, tmp_path: Path, build) -> None:

@@ -119,9 +119,10 @@ def _missed(tested: TestedClassifier, part: PartResult) -> ImageExample:
         if result.image in part.views
         for label in result.labels
     ]
+    limit = tested.evaluation.thresholds.region
+    rejected = f"{part.score:.2f}, rejected from {limit:.2f}"
     if not scored:
-        limit = tested.evaluation.thresholds.region
-        note = f"highest score {part.score:.2f}, rejected from {limit:.2f}"
+        note = f"highest score {rejected}"
         return ImageExample(
             kind="missed", defect=part.labels[0], labels=part.labels, part=part.part,
             image=part.worst_view, score=part.score, threshold=limit, note=note,
@@ -129,6 +130,9 @@ def _missed(tested: TestedClassifier, part: PartResult) -> ImageExample:
         )  # fmt: skip
     score, defect, result = max(scored, key=lambda item: item[0])
     threshold = tested.threshold(defect)
+    note = f"{defect} {score:.2f}, found from {threshold:.2f}"
+    if score >= threshold:
+        note += f"; but the part scores {rejected}"
     return ImageExample(
         kind="missed",
         defect=defect,
@@ -137,7 +141,7 @@ def _missed(tested: TestedClassifier, part: PartResult) -> ImageExample:
         image=result.image,
         score=score,
         threshold=threshold,
-        note=f"{defect} {score:.2f}, found from {threshold:.2f}",
+        note=note,
         panels=tested.image_panel(result.image),
     )
 

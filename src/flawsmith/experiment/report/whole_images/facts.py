@@ -29,9 +29,10 @@ class ImageArm(StrictModel):
         network: what it is called in a sentence, such as "pretrained network".
         wrong: parts with an image that is not given just the classes it shows; None where the
             test kept no scores.
-        other_class: defective parts rejected for classes that they do not show alone.
+        other_class: defective parts rejected for classes alone that they do not show.
         plant: None where no good part was tested.
         thresholds: of the image scores, one a class.
+        part_threshold: of the part scores, on the scale of `PartResult.score`.
     """
 
     arm: str
@@ -54,6 +55,7 @@ class ImageArm(StrictModel):
     part_auroc: float | None
     part_average_precision: float | None
     thresholds: list[float]
+    part_threshold: float
     images: int
     seconds_per_image: float
     composition: dict[str, dict[str, int]]

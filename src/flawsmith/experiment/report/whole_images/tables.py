@@ -69,6 +69,26 @@ def right_parts(evaluation: Evaluation) -> set[str]:
     return {part.part for part in evaluation.parts if not wrong & set(part.views)}
 
 
+def rejected_for_others(evaluation: Evaluation) -> set[str]:
+    """Return the defective parts that were rejected for classes alone that they do not show.
+
+    What rejects a part need not be found in an image: it has a threshold of its own. Without the
+    scores of the images those parts are meant in which no class that they show was found.
+    """
+    rejected = {p.part: p for p in evaluation.parts if p.labels and p.verdict == "FAIL"}
+    if not evaluation.image_results:
+        return {name for name, part in rejected.items() if is_lucky(part)}
+    names = np.array([result.name for result in evaluation.classes])
+    limits = evaluation.thresholds
+    reasons: dict[str, set[str]] = {name: set() for name in rejected}
+    owner = {view: name for name, part in rejected.items() for view in part.views}
+    for result in evaluation.image_results:
+        if result.image in owner:
+            scaled = verdict_scale(np.array(result.scores), np.array(limits.pixel))
+            reasons[owner[result.image]].update(names[scaled >= limits.region].tolist())
+    return {name for name, found in reasons.items() if not found & set(rejected[name].labels)}
+
+
 def make_image_arms(
     runs: Sequence[Path], evaluations: Sequence[Evaluation], assumptions: PlantAssumptions | None
 ) -> list[ImageArm]:
@@ -97,7 +117,7 @@ def make_image_arms(
                 escape=evaluation.escape,
                 overkill=evaluation.overkill,
                 wrong=rate(parts - len(right_parts(evaluation)), parts) if known else None,
-                other_class=sum(is_lucky(part) for part in evaluation.parts),
+                other_class=len(rejected_for_others(evaluation)),
                 plant=plant,
                 macro_f1=evaluation.macro_f1,
                 macro_f1_interval=evaluation.macro_f1_interval,
@@ -106,6 +126,7 @@ def make_image_arms(
                 part_auroc=evaluation.part_auroc,
                 part_average_precision=evaluation.part_average_precision,
                 thresholds=evaluation.thresholds.pixel,
+                part_threshold=evaluation.thresholds.region,
                 images=evaluation.images,
                 seconds_per_image=evaluation.seconds_per_image,
                 composition=evaluation.composition,
