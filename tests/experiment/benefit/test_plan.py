@@ -32,7 +32,7 @@ def test_images_are_made_once_for_all_seeds_and_before_their_models(pouch_folder
 
 
 def test_amount_is_tried_on_the_first_fold_only(pouch_folder):
-    given = BenefitSettings(preset="tiny", amounts=[0.1, 0.5], schedules=["mixed", "first"])
+    given = settings(amounts=[0.1, 0.5], schedules=["mixed", "first"])
     steps = make_steps(given, make_arms(given, DefectDataset.open(pouch_folder)), [1, 0])
     tried = [(s.fold, s.amount, s.schedule) for s in steps if s.kind == "screen"]
     assert tried == [(1, 0.1, "mixed"), (1, 0.5, "mixed"), (1, None, "first")]
