@@ -47,6 +47,19 @@ def test_f1_by_hand_with_fractions_of_several_seeds():
     assert IOU.of_classes(pooled).tolist() == [0.6, 0.25]  # F1 / (2 - F1)
 
 
+def test_a_figure_that_no_image_can_give_has_no_interval():
+    # All images show the only class, so nobody knows how many others would be left alone.
+    hits = np.array([1, 0, 1, 1, 0, 1], float)
+    reference, arm = (
+        np.stack([h, 0 * h, 1 - h, 0 * h], axis=-1)[:, None] for h in (hits, hits[::-1])
+    )
+    folds = np.zeros(6, np.int64)
+    found = compare(reference, arm, folds, figure=BALANCED_ACCURACY)
+    assert np.isnan(found.macro.value)
+    assert (found.macro.low, found.macro.high, found.classes) == (None, None, [None])
+    assert compare(reference, arm, folds, figure=RECALL).macro.low is not None
+
+
 def test_paired_f1_and_its_swap_test_are_those_of_the_definition():
     truth, real = judged(1, parts=7)
     arm = judged(1, parts=7, miss=0.1)[1]

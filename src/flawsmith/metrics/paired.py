@@ -294,6 +294,8 @@ def _difference(
     value: float, drawn: NDArray[np.float64], luck: _Luck | None, index: int, level: float
 ) -> Difference:
     drawn = drawn[~np.isnan(drawn)]
+    if not drawn.size:  # no resample has the figure: every image shows the class, say
+        return Difference(value, None, None, None)
     low, high = (float(v) for v in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
     parts_error = float(drawn.std(ddof=1))
     if luck is None:
