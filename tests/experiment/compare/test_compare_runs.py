@@ -1,13 +1,19 @@
 import json
 import re
+import shutil
 from mmap import PAGESIZE, mmap
+from pathlib import Path
 
 import pytest
 
+import flawsmith
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
 from flawsmith.data.schema import IGNORE
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.compare import CompareSettings, SystemComparison, work
+from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.compare import CompareSettings, SystemComparison, runs, work
+from flawsmith.experiment.compare import identity as identities
+from flawsmith.experiment.compare.balanced_set import keep_known
 from flawsmith.experiment.compare.memory import peak_mib, reset_peak
 from flawsmith.experiment.compare.page import write_page
 from flawsmith.experiment.compare.plan import Step
@@ -48,6 +54,72 @@ def test_failure_is_recorded_with_its_reason_and_tried_again(finished):
     assert f"{finished.broken} failed: {finished.reason}" in finished.second
     assert finished.reason in finished.page
     assert finished.test.is_needed(Step("synthesizer", finished.broken))
+
+
+@pytest.fixture
+def unscored(finished, tmp_path):
+    """The same comparison without score and model of copy_paste, in a folder of its own."""
+    out = shutil.copytree(finished.test.out, tmp_path / "out")
+    lines = read_lines(finished.test.ledger)
+    gone = [("score", "copy_paste"), ("model", "copy_paste")]
+    kept = [json.dumps(line) for line in lines if (line["kind"], line["arm"]) not in gone]
+    (out / finished.test.ledger.name).write_text("\n".join(kept) + "\n")
+    settings = finished.settings.model_copy(update={"systems": ["dcgan", "copy_paste"]})
+    return lambda: SystemComparison(finished.data, out, settings)
+
+
+def test_a_set_that_cannot_be_scored_is_still_trained_with(finished, unscored, monkeypatch):
+    def broken(*_):
+        raise FlawsmithError("no features")
+
+    said, kept, test = [], [], unscored()
+    monkeypatch.setattr(work, "compare_with_real", broken)
+    monkeypatch.setattr(runs, "keep_known", lambda *given: kept.append(given))
+    step, model = Step("score", "copy_paste"), Step("model", "copy_paste")
+    assert finished.broken not in test.failures  # it is not compared here
+    assert test.run(Hooks(), said.append)
+    assert said[-1] == model.title("fc_hardnet70")
+    arm = step.as_test(test.settings)
+    folders = test.identity.whole_folder(arm), test.identity.known_folder(arm)
+    assert kept == [(*folders, 0)]
+    assert test.failures["copy_paste"]["step"] == step.title("fc_hardnet70")
+    facts, page = write_page(test, finished.start_with)
+    assert "copy_paste" in [m.name for m in facts.methods]
+    assert any(s.startswith("copy_paste failed, what") for s in facts.answer.sentences)
+    assert page.read_text().count("no features") == 1  # it has its row in Table 6
+
+    line = finished.test.line(step)
+    monkeypatch.setattr(work, "compare_with_real", lambda *_: line)
+    again = unscored()
+    assert again.failures == test.failures
+    assert again.run(Hooks(), said.append)
+    assert again.failures == unscored().failures == {}
+
+
+def test_a_benefit_test_finds_real_images_alone_in_the_ledger(finished, tmp_path):
+    settings = BenefitSettings(
+        systems=["copy_paste"], models=["fc_hardnet70"], preset="tiny", folds=[0], amounts=[0.25],
+        schedules=["mixed"], per_class=5, overrides=finished.settings.overrides,
+    )  # fmt: skip
+    test = BenefitTest(finished.data, tmp_path / "b", settings, finished.test.ledger)
+    ((step, line),) = test.results()
+    assert (step.arm, line["share"], line["draw"]) == ("real", 1.0, 0)
+    seen = {r.part for r in DefectDataset.open(finished.data) if r.fold != 0 and r.labels}
+    assert line["real_parts"] == len(seen)
+
+
+def test_code_of_a_set_is_in_its_key_and_there(finished, monkeypatch):
+    step = Step("synthesis", "dcgan").as_test(finished.settings)
+    before = finished.test.identity.set_key(step)
+    root = Path(flawsmith.__file__).parent
+    for parts in (identities.SET_CODE, identities.SCORE_CODE, identities.RULES_CODE):
+        assert [part for part in parts if not (root / part).exists()] == []
+    own = identities.code_of
+    changed = {identities.SET_CODE: "changed"}
+    monkeypatch.setattr(
+        identities, "code_of", lambda parts, *entry: changed.get(parts) or own(parts, *entry)
+    )
+    assert finished.test.identity.set_key(step) != before
 
 
 def test_finished_steps_are_found_again_in_a_ledger(finished, tmp_path):
@@ -147,13 +219,13 @@ def test_images_without_a_known_mask_are_left_out(small_data, tmp_path):
             for i, label_map in enumerate((unknown, second)):
                 writer.add(f"s{i}", image, label_map, part=f"s{i}", source="synthetic")
     known = tmp_path / "known"
-    work.keep_known(tmp_path / "some", known, 1)
+    keep_known(tmp_path / "some", known, 1)
     kept = DefectDataset.open(known)
     assert [r.file_name for r in kept] == ["images/s1.png"]
     assert (kept.image(kept.records[0]) == image).all()
     with pytest.raises(FlawsmithError, match="none of its 2 images has a known mask"):
-        work.keep_known(tmp_path / "none", tmp_path / "nothing", 2)
-    work.keep_known(tmp_path / "some", tmp_path / "not_needed", 0)
+        keep_known(tmp_path / "none", tmp_path / "nothing", 2)
+    keep_known(tmp_path / "some", tmp_path / "not_needed", 0)
     assert not (tmp_path / "not_needed").exists()
 
 

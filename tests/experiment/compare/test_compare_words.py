@@ -1,11 +1,13 @@
 import json
 
+import numpy as np
 import pytest
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit.facts import Change, Comparison
-from flawsmith.experiment.benefit.plan import FALLBACK_MIX
+from flawsmith.experiment.benefit.plan import FALLBACK_MIX, Step
 from flawsmith.experiment.compare.facts import FACTS_FILE, CompareFacts, Method
+from flawsmith.experiment.compare.gathering import _apart
 from flawsmith.experiment.compare.page import join, render
 from flawsmith.experiment.compare.printed import TABLES
 from flawsmith.experiment.compare.words import HEADLINE_MISSING, answer
@@ -29,7 +31,9 @@ def method(name, macro):
 
 def said(*comparisons, apart=None):
     methods = [method("real", 0.4), *(method(c.arm, 0.4 + c.change.value) for c in comparisons)]
-    return answer(methods, comparisons, apart, [], ["copy_paste", "dbs_gan"], missing=0)
+    return answer(
+        methods, comparisons, apart, [], ["copy_paste", "dbs_gan"], missing=0, failures={}
+    )
 
 
 def test_a_proven_lead_is_said_with_its_interval():
@@ -71,10 +75,43 @@ def test_the_leader_is_compared_with_copy_paste():
     )
 
 
+def judged(arm, seed, gain, counts):
+    """Return a ledger line of one class in which an arm finds more than the counts say."""
+    parts = {
+        f"p{i}": [["crack"], "F", {"crack": [hits + gain[i], 5, 100 - hits - gain[i]]}]
+        for i, hits in enumerate(counts)
+    }
+    line = {"parts": parts, "model": "m", "mix": FALLBACK_MIX.model_dump()}
+    return Step("model", arm, 0, "m", seed), line
+
+
+def test_the_lead_over_copy_paste_is_adjusted_for_the_systems_to_choose_from():
+    draw = np.random.default_rng(0)
+    counts = draw.integers(20, 40, 12).tolist()
+    gains = {
+        "copy_paste": [0] * 12,
+        "stargan": draw.integers(-4, 12, 12).tolist(),
+        "dcgan": draw.integers(-12, 4, 12).tolist(),
+    }
+    results = [judged(arm, 0, gain, counts) for arm, gain in gains.items()]
+    methods = [method("stargan", 0.5), method("copy_paste", 0.4), method("dcgan", 0.3)]
+    both = _apart(results, ["crack"], methods, "m")
+    alone = _apart(results[:2], ["crack"], methods, "m")
+    assert both.arm == alone.arm == "stargan"
+    assert both.change == alone.change
+    assert both.p == alone.p == pytest.approx(alone.holm, abs=1e-6)
+    assert both.holm == pytest.approx(2 * both.p, abs=1e-6)
+
+
 def test_nothing_is_said_before_both_are_tested():
-    found = answer([method("real", 0.4)], [], None, [], ["copy_paste"], missing=7)
+    failures = {"machine_vision": "machine_vision: fit and test fixed rules: no mask"}
+    found = answer(
+        [method("real", 0.4)], [], None, [], ["copy_paste"], missing=7, failures=failures
+    )
     assert found.headline == HEADLINE_MISSING
     assert "7 steps are missing; the same command goes on." in found.sentences
+    assert found.sentences[1].startswith("machine_vision failed, what follows")
+    assert found.sentences[1].endswith("fixed rules: no mask")
 
 
 @pytest.mark.parametrize("number", [4, 7])

@@ -13,6 +13,7 @@ from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import part_defects
+from flawsmith.data.tiles import DataConfig
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.benefit.finished import (
@@ -317,17 +318,17 @@ class BenefitTest:
             if not (run / EVALUATION_FILE).is_file():
                 evaluate_run(run, hooks)
             line |= ledger_line(run)
-            line["real_parts"] = self._real_parts(step)
+            line["real_parts"] = real_parts(self.dataset, config.data)
             line["parts"] = part_figures(Evaluation.load(run))
         line["seconds"] = round(before + time.perf_counter() - begin, 1)
         append_line(self.ledger, line)
         self.lines[key] = line
 
-    def _real_parts(self, step: Step) -> int:
-        """Return the number of defective real parts that a run might see."""
-        config = self.identity.model_config(step, self.step_mix(step))
-        training, validation = training_records(self.dataset, config.data)
-        return sum(bool(names) for names in part_defects([*training, *validation]).values())
+
+def real_parts(dataset: DefectDataset, data: DataConfig) -> int:
+    """Return the number of defective real parts that a run might see."""
+    training, validation = training_records(dataset, data)
+    return sum(bool(names) for names in part_defects([*training, *validation]).values())
 
 
 def _validation_figure(run: Path) -> float | None:

@@ -105,13 +105,14 @@ class BalancedSet(StrictModel):
         made: images asked for by class.
         shown: images whose made mask shows the class.
         unknown: images without a known mask, left out of the training mix.
+        images_per_second: None where nobody timed it.
     """
 
     made: dict[str, int]
     shown: dict[str, int]
     unknown: int
     mask_source: str
-    images_per_second: float
+    images_per_second: float | None
 
     @property
     def total(self) -> int:
@@ -189,7 +190,8 @@ class CompareFacts(StrictModel):
         test_parts: all of them.
         planned: steps of the comparison.
         finished: of them done.
-        systems_apart: the leading system against copy_paste, where both are there.
+        systems_apart: the leading system against copy_paste, where both are there; its p-value is
+            adjusted for the number of systems.
     """
 
     format_version: int = 1

@@ -75,7 +75,15 @@ def gather(test: SystemComparison, start_with: Sequence[str]) -> CompareFacts:
         test_parts=test_parts,
         planned=len(test.steps),
         finished=sum(test.line(step) is not None for step in test.steps),
-        answer=answer(methods, comparisons, apart, systems, start_with, missing=missing),
+        answer=answer(
+            methods,
+            comparisons,
+            apart,
+            systems,
+            start_with,
+            missing=missing,
+            failures={arm: test.failures.words(arm) or "" for arm in test.failures},
+        ),
         balance=[
             ClassBalance(
                 name=defect.name,
@@ -118,15 +126,19 @@ def _test_parts(results: Results, names: Sequence[str]) -> tuple[list[int], int]
 def _apart(
     results: Results, names: Sequence[str], methods: Sequence[Method], model: str
 ) -> Comparison | None:
-    """Return the leading system against copy_paste: the second is put in the place of ``real``."""
+    """Return the leading system against copy_paste: the second is put in the place of ``real``.
+
+    All systems are compared with it, as which one leads is seen only in the results: the p-value
+    is adjusted for their number.
+    """
     systems = [m for m in methods if m.name not in (REAL, MACHINE_VISION) and m.macro is not None]
     leader = max(systems, key=lambda m: m.macro or 0.0).name if systems else COPY_PASTE
     if leader == COPY_PASTE:
         return None
-    pair = [(s, line) for s, line in results if s.arm == leader]
-    pair += [(replace(s, arm=REAL), line) for s, line in results if s.arm == COPY_PASTE]
-    found = compare_arms(pair, names, model)
-    return found[0] if found else None
+    known = [(s, line) for s, line in results if s.arm not in (REAL, COPY_PASTE)]
+    known += [(replace(s, arm=REAL), line) for s, line in results if s.arm == COPY_PASTE]
+    found = compare_arms(known, names, model)
+    return next((c for c in found if c.arm == leader), None)
 
 
 def _methods(test: SystemComparison, results: Results, names: Sequence[str]) -> list[Method]:
@@ -172,14 +184,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _system(test: SystemComparison, name: str, colour: str) -> SystemFacts:
     lines = {s.kind: test.line(s) for s in test.steps if s.arm == name and s.seed == 0}
-    failure = test.failures.get(name)
     made, scored, trained = (lines[kind] for kind in ("synthesis", "score", "synthesizer"))
     return SystemFacts(
         name=name,
         colour=colour,
         what=(SYSTEMS.get(name).__doc__ or "").strip().split("\n")[0],
         learns=is_trained(name),
-        failure=None if failure is None else f"{failure['step']}: {failure['reason']}",
+        failure=test.failures.words(name),
         training=None if trained is None else _training(trained),
         balanced=None if made is None else _balanced(made),
         score=None if scored is None else _score(scored),

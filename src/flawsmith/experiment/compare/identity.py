@@ -29,6 +29,8 @@ SCORE_CODE = (
     "experiment/score/table.py",
     "metrics/generation",
 )
+SET_CODE = ("experiment/balance.py", "experiment/compare/balanced_set.py")
+"""What a balanced set follows from, beside its synthesizer."""
 RULES_CODE = (*MODEL_CODE, "inspection/blobs.py", "inspection/machine_vision.py")
 
 
@@ -73,7 +75,8 @@ class CompareIdentity(Identity):
 
     def set_key(self, step: TestStep) -> str:
         """Return the key of a balanced set."""
-        return short_hash(self.synthesizer_key(step), "balanced", self.compare.per_class)
+        made = self.synthesizer_key(step), "balanced", self.compare.per_class
+        return short_hash(*made, code_of(SET_CODE))
 
     def synthetic_folder(self, step: TestStep) -> Path:
         """Return what an inspection model is trained with: images whose masks are known."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError, InterruptionError
 from flawsmith.experiment.balance import Balance, balance
 from flawsmith.experiment.benefit.finished import finish, finished_seconds
@@ -20,7 +20,9 @@ from flawsmith.experiment.benefit.hours import Hours, model_workload, synthesize
 from flawsmith.experiment.benefit.plan import FALLBACK_MIX, REAL, Arm, Mix, require_folds
 from flawsmith.experiment.benefit.plan import Step as TestStep
 from flawsmith.experiment.compare import work
+from flawsmith.experiment.compare.balanced_set import balanced_plan, keep_known
 from flawsmith.experiment.compare.examples import collect_banks, draw_examples
+from flawsmith.experiment.compare.failures import Failures, read_object
 from flawsmith.experiment.compare.identity import CompareIdentity
 from flawsmith.experiment.compare.plan import MINUTES, CompareSettings, Step, is_trained, make_steps
 from flawsmith.experiment.drawing import Banks
@@ -31,7 +33,6 @@ from flawsmith.training.loop import Hooks
 
 LEDGER_FILE = "ledger.jsonl"
 PLAN_FILE = "plan.json"
-FAILURES_FILE = "failures.json"
 TRIAL_SECONDS = 60.0
 """Of timing a budget, until one was timed."""
 SCORED_PER_SECOND = 8.0
@@ -72,6 +73,12 @@ class SystemComparison:
         self, data: Path, out: Path, settings: CompareSettings, ledger: Path | None = None
     ) -> None:
         self.dataset = DefectDataset.open(data)
+        if kind_of_labels(data) == "image":
+            raise FlawsmithError(
+                f"the labels of {data} are for whole images; systems are compared by models that "
+                "find defects pixel by pixel, which needs masks: draw some, or compare systems "
+                f"with: flawsmith benefit {data} --arm bagan_gp --out FOLDER"
+            )
         self.out, self.settings, self.ledger = out, settings, ledger or out / LEDGER_FILE
         require_folds(self.dataset, [settings.fold])
         self.steps = make_steps(settings)
@@ -85,10 +92,11 @@ class SystemComparison:
             arms,
             settings,
         )
-        self.failures: dict[str, dict[str, str]] = _read(out / FAILURES_FILE)
         self._require_valid()
         self.balance = self._balance()
         self.identity.budgets.update(self._known_budgets())
+        missing = {s.title(settings.model) for s in self.steps if self.line(s) is None}
+        self.failures = Failures(out, missing)
         self.hours = Hours(self.dataset.schema)
         for step in self.steps:
             self._note_time(step)
@@ -118,13 +126,13 @@ class SystemComparison:
                 "models that find defects pixel by pixel: label some masks"
             )
         found = balance(records, self.dataset.schema, self.settings.per_class)
-        work.balanced_plan(found, self.settings.per_class)
+        balanced_plan(found, self.settings.per_class)
         return found
 
     def _known_budgets(self) -> dict[str, int]:
         """Return the images of each trained system as far as they are fixed."""
         settings, found = self.settings, {}
-        saved = _read(self.out / PLAN_FILE).get("budgets", {})
+        saved = read_object(self.out / PLAN_FILE).get("budgets", {})
         for system in filter(is_trained, settings.systems):
             step = self._as_test(system)
             if settings.images is not None:
@@ -224,23 +232,14 @@ class SystemComparison:
                 # Whatever one system does wrong, hours of the others must not be lost.
                 if step.arm == REAL:
                     raise
-                failed.add(step.arm)
-                self._note_failure(step.arm, title, error)
+                if step.kind != "score":  # without it an inspection model can be trained
+                    failed.add(step.arm)
+                self.failures.note(step.arm, title, error)
                 say(f"{step.arm} failed: {self.failures[step.arm]['reason']}")
                 continue
             self._note_time(step)
-            self._note_failure(step.arm, title, None)
+            self.failures.end(step.arm, title)
         return True
-
-    def _note_failure(self, arm: str, title: str, error: Exception | None) -> None:
-        """Write that a system failed, or that it does no longer."""
-        if error is None and self.failures.pop(arm, None) is None:
-            return
-        if error is not None:
-            known = isinstance(error, FlawsmithError)
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
-            self.failures[arm] = {"step": title, "reason": reason}
-        write_text(self.out / FAILURES_FILE, json.dumps(self.failures, indent=1) + "\n")
 
     def _do(self, step: Step, hooks: Hooks) -> None:
         test, identity = step.as_test(self.settings), self.identity
@@ -262,6 +261,7 @@ class SystemComparison:
         elif step.kind == "machine_vision":
             line = work.train_and_test(identity.rules_config(), identity.rules_folder(), hooks)
         else:
+            self._keep_known(step.arm, test)
             mix = self.mix(step.arm)
             config, run = identity.segmentation_config(test, mix), identity.model_folder(test, mix)
             line = work.train_and_test(config, run, hooks)
@@ -296,10 +296,17 @@ class SystemComparison:
         identity = self.identity
         run, whole = identity.synthesizer_folder(test), identity.whole_folder(test)
         line = work.make_set(run, self.dataset, whole, self.settings.per_class, hooks)
-        work.keep_known(whole, identity.known_folder(test), line["unknown"])
+        keep_known(whole, identity.known_folder(test), line["unknown"])
         draw_examples(run, self.banks, identity.examples_folder(test))
         finish(whole, line["seconds"])
         return line
+
+    def _keep_known(self, arm: str, test: TestStep) -> None:
+        """Make the part of a set that models are trained with again, where that alone is gone."""
+        made = self.line(Step("synthesis", arm)) if arm != REAL else None
+        if made is not None:
+            identity = self.identity
+            keep_known(identity.whole_folder(test), identity.known_folder(test), made["unknown"])
 
     @functools.cached_property
     def banks(self) -> Banks:
@@ -369,16 +376,3 @@ class SystemComparison:
 
 MIX = FALLBACK_MIX
 """A quarter of each class's crops is synthetic, over the whole run."""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where there is none.
-
-    Raises:
-        FlawsmithError: if the file is no JSON.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise FlawsmithError(f"{path} is not JSON: {error}; remove it and try again") from None
-    return values if isinstance(values, dict) else {}

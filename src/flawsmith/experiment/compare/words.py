@@ -22,6 +22,7 @@ def answer(
     start_with: Sequence[str],
     *,
     missing: int,
+    failures: Mapping[str, str],
 ) -> Answer:
     """Return which system led, by how much, and what a factory should start with.
 
@@ -32,8 +33,9 @@ def answer(
         systems: everything known of each.
         start_with: systems that `flawsmith info` recommends, best first.
         missing: steps that are neither done nor failed.
+        failures: where and why an arm failed.
     """
-    rest = [_start_words(start_with), *_failure_words(systems), *_unknown_words(systems)]
+    rest = [_start_words(start_with), *_failure_words(failures), *_unknown_words(systems)]
     if missing:
         rest.append(f"{missing} steps are missing; the same command goes on.")
     macro = {m.name: m.macro for m in methods if m.macro is not None and m.name != MACHINE_VISION}
@@ -74,7 +76,7 @@ def _apart_words(apart: Comparison | None) -> list[str]:
     if apart is None or apart.change is None:
         return []
     verb = "that is more than chance" if shows_gain(apart) else "that could be chance"
-    p = "" if apart.p is None else f", p {p_words(apart.p)}"
+    p = "" if apart.holm is None else f", p {p_words(apart.holm)}"
     return [
         f"Against copy_paste, which learns nothing, {apart.arm} had {change_words(apart.change)} "
         f"macro IoU{p}: {verb}."
@@ -123,8 +125,11 @@ def _near_words(systems: Sequence[SystemFacts]) -> list[str]:
     ]
 
 
-def _failure_words(systems: Sequence[SystemFacts]) -> list[str]:
-    return [f"{s.name} failed and is not in the tables: {s.failure}" for s in systems if s.failure]
+def _failure_words(failures: Mapping[str, str]) -> list[str]:
+    return [
+        f"{arm} failed, what follows from that is not in the tables: {text}"
+        for arm, text in failures.items()
+    ]
 
 
 def _unknown_words(systems: Sequence[SystemFacts]) -> list[str]:

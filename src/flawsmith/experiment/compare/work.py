@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord, write_metadata
-from flawsmith.data.filtering import files_of
-from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.balance import Balance, balance
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.experiment.balance import balance
 from flawsmith.experiment.benefit.finished import finish, trained_seconds
+from flawsmith.experiment.benefit.runs import real_parts
+from flawsmith.experiment.compare.balanced_set import balanced_plan, mask_is_known
 from flawsmith.experiment.compare.memory import peak_mib, reset_peak
 from flawsmith.experiment.inspection_model import ModelConfig
 from flawsmith.experiment.ledger import ledger_line, part_figures
@@ -24,7 +24,6 @@ from flawsmith.experiment.train_model import evaluate_run, train_model
 from flawsmith.experiment.train_synthesizer import build_system, train_synthesizer
 from flawsmith.experiment.training_data import training_records
 from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
-from flawsmith.storage import new_folder
 from flawsmith.systems.base import System
 from flawsmith.training.config import CONFIG_FILE, RunConfig
 from flawsmith.training.logs import METRICS_FILE
@@ -96,28 +95,13 @@ def network_sizes(system: System) -> dict[str, list[int]]:
     return {name: size for name, size in sizes.items() if size[0]}
 
 
-def balanced_plan(wanted: Balance, per_class: int) -> dict[str, int]:
-    """Return the images to make of each class.
-
-    Raises:
-        FlawsmithError: if no class lacks any.
-    """
-    plan = {name: count for name, count in wanted.added.items() if count and wanted.before[name]}
-    if not plan:
-        have = ", ".join(f"{name} {count}" for name, count in wanted.before.items())
-        raise FlawsmithError(
-            f"--per-class {per_class}: no class needs synthetic images (real training images: "
-            f"{have}); give a larger number"
-        )
-    return plan
-
-
 def make_set(run: Path, dataset: DefectDataset, out: Path, per_class: int, hooks: Hooks) -> Line:
     """Make the balanced set of a system and count what it shows.
 
     Returns:
         ``made``: images asked for by class; ``shown``: images whose made mask has the class;
-        ``unknown``: images whose mask is not known at all.
+        ``unknown``: images whose mask is not known at all; ``images_per_second``: None where a
+        stopped command had made all of them.
     """
     records = synthesis_records(run, dataset)
     plan = balanced_plan(balance(records, dataset.schema, per_class), per_class)
@@ -132,41 +116,9 @@ def make_set(run: Path, dataset: DefectDataset, out: Path, per_class: int, hooks
         "shown": {name: shown[name] for name in plan},
         "unknown": sum(not mask_is_known(record) for record in made),
         "mask_source": sources.most_common(1)[0][0],
-        "images_per_second": round(done.images_per_second, 2),
+        "images_per_second": round(done.images_per_second, 2) if done.new_images else None,
         "seconds": round(time.perf_counter() - begin, 1),
     }
-
-
-def mask_is_known(record: ImageRecord) -> bool:
-    """Whether a synthetic image has a mask: all ignored says that nobody knows it."""
-    return bool(record.labels) or record.mask_file_name is None
-
-
-def keep_known(whole: Path, known: Path, unknown: int) -> None:
-    """Make a set of the images whose mask is known, by links, where some have none.
-
-    An image of which every pixel is ignored would be drawn as a good one and teach nothing.
-
-    Raises:
-        FlawsmithError: if no image has a known mask.
-    """
-    if not unknown or known.is_dir():
-        return
-    dataset = DefectDataset.open(whole)
-    kept = [record for record in dataset if mask_is_known(record)]
-    if not any(record.labels for record in kept):
-        raise FlawsmithError(
-            f"none of its {len(dataset)} images has a known mask, so nothing can be learned from "
-            "them; train longer, or with other settings (--system-set)"
-        )
-    with new_folder(known, what="synthetic set") as folder:
-        dataset.schema.save(folder)
-        for record in kept:
-            for name in files_of(record):
-                target = folder / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.symlink_to(dataset.path(name).resolve())
-        write_metadata(folder / METADATA_FILE, kept)
 
 
 def compare_with_real(whole: Path, data: Path, run: Path, out: Path, hooks: Hooks) -> Line:
@@ -215,7 +167,10 @@ def _rounded(value: float | None) -> float | None:
 
 
 def train_and_test(config: ModelConfig, run: Path, hooks: Hooks) -> Line:
-    """Train and test an inspection model, or go on with it; return its figures by part."""
+    """Train and test an inspection model, or go on with it; return its figures by part.
+
+    A benefit test that is given the same ledger finds ``real`` in it, so its figures are there too.
+    """
     before, begin = trained_seconds(run), time.perf_counter()
     train_model(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
     if not (run / EVALUATION_FILE).is_file():
@@ -224,6 +179,9 @@ def train_and_test(config: ModelConfig, run: Path, hooks: Hooks) -> Line:
     found = [c.defect_recall for c in evaluation.classes if c.defect_recall is not None]
     pixels = evaluation.pixel_accuracy
     return ledger_line(run) | {
+        "share": 1.0,
+        "draw": 0,
+        "real_parts": real_parts(DefectDataset.open(Path(config.data.path)), config.data),
         "parts": part_figures(evaluation),
         "defects_found": [sum(r.count for r in found), sum(r.total for r in found)],
         "pixel_accuracy": None if pixels is None else round(pixels, 5),
