@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import flawsmith
 from flawsmith.data.dataset import METADATA_FILE, DefectDataset, write_metadata
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.robustness import (
@@ -14,12 +16,14 @@ from flawsmith.experiment.robustness import (
     estimate_seconds,
     prepare,
     run_tests,
+    testing,
     write_robustness,
 )
 from flawsmith.experiment.robustness.disturbed import DisturbedDataset
 from flawsmith.experiment.robustness.examples import choose_examples
 from flawsmith.experiment.robustness.facts import CELLS_FILE
 from flawsmith.experiment.train_model import configure_model, evaluate_run, train_model
+from flawsmith.models import NETWORKS
 from flawsmith.training.loop import Hooks
 
 ONLY = ["gain", "rotation"]
@@ -121,7 +125,7 @@ def test_a_stop_loses_one_test_at_most(trained, tested, tmp_path, monkeypatch):
     assert estimate_seconds(request) == (0, total, 0.0)
 
 
-def test_other_weights_or_images_are_tested_anew(trained, tested, tmp_path):
+def test_other_weights_or_images_are_tested_anew(trained, tested, tmp_path, formula):
     run = shutil.copytree(trained, tmp_path / "run")
     same = prepare(run, only=ONLY)
     assert same.model_hash == tested[0].model_hash
@@ -138,12 +142,33 @@ def test_other_weights_or_images_are_tested_anew(trained, tested, tmp_path):
                              tested=same.tested.with_records(same.tested.records[1:])), total),
     ]:  # fmt: skip
         assert estimate_seconds(request)[:2] == (waiting, total)
+    run_tests(dataclasses.replace(other, out=out), Hooks())
+    for path in sorted(tested[0].out.glob("predictions/*/*")):
+        shown = out / path.relative_to(tested[0].out)
+        assert shown.read_bytes() == path.read_bytes()  # each model keeps its own pictures
+
+
+def test_another_network_is_tested_anew(trained, tmp_path, monkeypatch):
+    request = prepare(trained, only=ONLY, out=tmp_path / "table")
+    entries = []
+
+    def noted(parts, entry=None):
+        entries.append(entry)
+        root = Path(flawsmith.__file__).parent
+        assert [part for part in parts if not (root / part).exists()] == []
+        return str(len(entries))
+
+    monkeypatch.setattr(testing, "code_hash", noted)
+    tests = [testing.RobustnessTest(request) for _ in range(2)]
+    keys = [test.key(test.jobs[0]) for test in tests]
+    assert keys[0] != keys[1]
+    assert entries == [NETWORKS.get("fc_hardnet70")] * 2
 
 
 def test_a_lost_picture_makes_its_test_anew(tested, tmp_path):
     out = shutil.copytree(tested[0].out, tmp_path / "out")
     request = dataclasses.replace(tested[0], out=out)
-    next((out / "predictions" / "gain").iterdir()).unlink()
+    next(out.glob("predictions/gain-*/*")).unlink()
     assert estimate_seconds(request)[0] == 1
 
 

@@ -29,6 +29,7 @@ from flawsmith.experiment.robustness.request import RobustnessRequest
 from flawsmith.experiment.source import code_hash
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.testing import Predict, Progress, evaluate
+from flawsmith.models import NETWORKS
 from flawsmith.storage import exclusive
 from flawsmith.training.loop import Hooks
 
@@ -41,7 +42,8 @@ CODE = (
     "metrics/segmentation.py",
     "metrics/testing.py",
 )
-"""A change of these makes every cell new; weights and thresholds are in the model's hash."""
+"""A change of these, or of the network, makes every cell new; weights and thresholds are in the
+model's hash."""
 TIMED_IMAGES = 3
 
 
@@ -104,7 +106,10 @@ class RobustnessTest:
     @cached_property
     def _base(self) -> tuple[str, ...]:
         fingerprint = self.request.tested.fingerprint()
-        return self.request.model_hash, fingerprint, str(self.request.fold), code_hash(CODE)
+        name = self.request.config.system
+        parts = (*CODE, "experiment/anomaly_model.py") if name == PATCHCORE else CODE
+        code = code_hash(parts, NETWORKS.get(name) if name in NETWORKS else None)
+        return self.request.model_hash, fingerprint, str(self.request.fold), code
 
     def finished(self) -> dict[str, Cell]:
         """Return the cells that are there already, by key."""
@@ -126,7 +131,8 @@ class RobustnessTest:
         strongest = job.disturbance is None or job.strength == job.disturbance.strongest
         if job.view or not strongest:
             return []
-        folder = self.request.out / "predictions" / job.name
+        # Another model that is tested into the same folder must not show its own in their place.
+        folder = self.request.out / "predictions" / f"{job.name}-{self.key(job)[:8]}"
         return [folder / f"{Path(record.file_name).stem}.png" for record in self.examples]
 
     def run_job(self, job: Job, predict: Predict, advance: Progress) -> Cell:

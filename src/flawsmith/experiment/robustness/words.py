@@ -49,7 +49,8 @@ def verdicts(given: VerdictChange | None) -> str:
     text += f": {given.newly_wrong} new, {given.newly_right} gone"
     if given.low is None or given.high is None or given.low == given.high:
         return text  # all parts changed alike: resampling them says nothing of others
-    return f"{text} ({100 * given.low:+.0f} to {100 * given.high:+.0f} %)"
+    low, high = (f"{100 * end:+.0f}" for end in (given.low, given.high))
+    return f"{text} ({low if float(low) else 0} to {high if float(high) else 0} %)"
 
 
 def rate(given: Rate | None) -> str:
