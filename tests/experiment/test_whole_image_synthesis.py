@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 
 from flawsmith import cli
-from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord
+from flawsmith.data.dataset import METADATA_FILE, DefectDataset, ImageRecord, write_metadata
 from flawsmith.data.images import to_unit
 from flawsmith.data.whole_images import WholeImageSource, fit
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment import sample_sheet
 from flawsmith.experiment.balance import balance
-from flawsmith.experiment.train_synthesizer import configure, train_synthesizer
+from flawsmith.experiment.train_synthesizer import (
+    build_system,
+    configure,
+    synthesizer_tiles,
+    train_synthesizer,
+)
 from flawsmith.experiment.training_data import tile_source, training_datasets, training_records
 from flawsmith.experiment.whole_image_synthesis import WholeImages, askable, plan_for
 from flawsmith.training.loop import Hooks
@@ -109,8 +115,51 @@ def test_what_a_run_can_be_asked_for(
         shown = config.model_copy(update={"data": config.data.model_copy(update={"good_share": 1})})
         assert askable(shown, dataset.schema, spores) == []
     if expected == []:
-        with pytest.raises(FlawsmithError, match="none can be labelled: train one run a class"):
+        why = (
+            "makes good images alone, .*" if "only=good" in overrides else "none can be labelled: "
+        )
+        with pytest.raises(FlawsmithError, match=f"{why}train one run a class"):
             plan_for(config, dataset.schema, dataset.records, None)
+
+
+@pytest.mark.parametrize(
+    ("system", "only", "head"),
+    [
+        ("bagan_gp", None, "synthetic"),
+        ("dcgan", None, "synthetic, any class"),
+        ("dcgan", "spore", "synthetic, spore"),
+        ("dcgan", "good", "synthetic, good"),
+    ],
+)
+def test_a_sheet_says_which_class_was_made(
+    system: str, only: str | None, head: str, labels_only_folder: Path, monkeypatch, tmp_path: Path
+) -> None:
+    """Every row has a real image of its class beside, whatever the run makes."""
+    overrides = [] if only is None else [f"only={only}", "data.good_share=0.5"]
+    config = configure(system, "tiny", labels_only_folder, fold=0, overrides=overrides)
+    heads = []
+    monkeypatch.setattr(sample_sheet, "write_sheet", lambda _, columns, rows: heads.append(columns))
+    source, schema = synthesizer_tiles(config)
+    sheet = sample_sheet.SampleSheet.of(source, schema, tmp_path, frozenset())
+    sheet.draw(build_system(config, schema), 16)
+    assert heads == [[head, "real"]]
+
+
+@pytest.mark.parametrize("only", ["spore", "good"])
+def test_a_run_on_a_class_without_images_is_refused(
+    only: str, labels_only_folder: Path, tmp_path: Path
+) -> None:
+    """Its discriminator would see nothing real, and its images would be labelled all the same."""
+    folder = tmp_path / "data"
+    shutil.copytree(labels_only_folder, folder)
+    others = [r for r in DefectDataset.open(folder) if only not in (r.labels or ["good"])]
+    write_metadata(folder / METADATA_FILE, others)
+    config = configure(
+        "dcgan", "tiny", folder, fold=0, overrides=[f"only={only}", "data.good_share=0.5"]
+    )
+    with pytest.raises(FlawsmithError, match=f"only = {only} would train dcgan on nothing"):
+        train_synthesizer(config, tmp_path / "run", Hooks(), resume=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_command_goes_on_after_a_kill(

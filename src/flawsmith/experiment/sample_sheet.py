@@ -52,9 +52,7 @@ class SampleSheet:
         with precision.autocast(device):
             samples = system.sample(self.request(batch).to(device), batch.seeds.to(device))
         masked = samples.mask_source != "none"
-        asked = masked or system.conditional or system.only is not None
-        columns = ["label"] * masked + [*samples.layers]
-        columns += ["synthetic" if asked else "synthetic, any class", "real"]
+        columns = ["label"] * masked + [*samples.layers, self._synthetic(system, masked), "real"]
         rows = []
         for i, tile in enumerate(self.tiles):
             layers = [layer[i] for layer in samples.layers.values()]
@@ -70,6 +68,15 @@ class SampleSheet:
             rows.append((name, pictures))
             write_gallery(self.run / "samples" / "gallery" / name, samples, i, self.schema)
         write_sheet(self.run / "samples" / f"{images:010d}.png", columns, rows)
+
+    def _synthetic(self, system: System, masked: bool) -> str:
+        """Return the head of what was made, with its class where that is not the row's."""
+        if masked or system.conditional:
+            return "synthetic"
+        if system.only is None:
+            return "synthetic, any class"
+        names = ["good", *self.schema.defect_names]
+        return f"synthetic, {names[system.only]}"
 
     def request(self, batch: Batch) -> SampleRequest:
         """Return what the tiles show, as a request: their label maps, or their classes alone."""

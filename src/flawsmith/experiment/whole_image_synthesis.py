@@ -110,6 +110,9 @@ def askable(config: RunConfig, schema: Schema, records: Sequence[ImageRecord]) -
 
     An image of a system that takes no class shows any of those that trained it, and without a mask
     nobody knows which.
+
+    Raises:
+        FlawsmithError: if the one class that is to train it has no image.
     """
     labels = {label for record in records for label in record.labels}
     shown = [name for name in schema.defect_names if name in labels]
@@ -117,7 +120,13 @@ def askable(config: RunConfig, schema: Schema, records: Sequence[ImageRecord]) -
         return shown
     only = getattr(config, "only", None)
     if only is not None:
-        return [] if only == GOOD_NAME else [schema.defect(only).name]
+        name = GOOD_NAME if only == GOOD_NAME else schema.defect(only).name
+        if not any(name in (record.labels or [GOOD_NAME]) for record in records):
+            raise FlawsmithError(
+                f"only = {only} would train {config.system} on nothing: no training image shows "
+                f"it; there are {', '.join(shown) or 'no defects'}"
+            )
+        return [] if only == GOOD_NAME else [name]
     with_good = config.data.good_share > 0 and any(record.is_good for record in records)
     return shown if len(shown) == 1 and not with_good else []
 
@@ -126,6 +135,11 @@ def unlabelled(config: RunConfig, schema: Schema, records: Sequence[ImageRecord]
     """Return why no image of a run can be labelled, and what to do; None if some can."""
     if askable(config, schema, records):
         return None
+    if getattr(config, "only", None) == GOOD_NAME:
+        return (
+            f"this run of {config.system} makes good images alone, and only defects are asked for: "
+            "train one run a class, with --set only=NAME"
+        )
     advice = f"train one run a class, on a data set of that class alone ({_FILTER})"
     if hasattr(config, "only"):
         advice = "train one run a class, with --set only=NAME"
