@@ -38,13 +38,22 @@ def said(*comparisons, apart=None):
 
 def test_a_proven_lead_is_said_with_its_interval():
     found = said(
-        compared("stargan", 0.05, 0.02, 0.08, holm=0.01), compared("dcgan", -0.1, -0.2, -0.05)
+        compared("stargan", 0.05, 0.02, 0.08, holm=0.01),
+        compared("dcgan", -0.1, -0.2, -0.05, holm=0.01),
+        compared("cyclegan", -0.2, -0.4, -0.01, holm=0.2),
+        compared("crack_gan", -0.2, -0.3, -0.1, holm=0.01, luck=None),
+        compared("bagan_gp", -0.2, -0.5, 0.1),
     )
     assert found.tone == "better"
     assert found.headline == (
         "stargan led: macro IoU 0.450, +0.050 [+0.020, +0.080] beside real images alone (p = 0.010)"
     )
     assert "Adding images lowered macro IoU: dcgan (-0.100 [-0.200, -0.050])." in found.sentences
+    assert (
+        "Lower than real images alone, though that could be chance: cyclegan (-0.200 [-0.400, "
+        "-0.010]), crack_gan (-0.200 [-0.300, -0.100])."
+    ) in found.sentences
+    assert not any("bagan_gp" in text for text in found.sentences)
     assert any("start with copy_paste, then dbs_gan (as" in text for text in found.sentences)
 
 
@@ -60,11 +69,13 @@ def test_a_lead_that_may_be_chance_is_called_so(lead):
 
 
 def test_no_lead_is_said_plainly():
-    found = said(compared("stargan", -0.05, -0.09, -0.01), compared("dcgan", -0.1, -0.2, -0.05))
+    lost = compared("stargan", -0.05, -0.09, -0.01, holm=0.02)
+    found = said(lost, compared("dcgan", -0.1, -0.2, -0.05))
     assert found.tone == "worse"
     assert found.headline.startswith("No system led: real images alone had macro IoU 0.400; the "
                                      "best system, stargan, had 0.350")  # fmt: skip
     assert said(compared("stargan", -0.01, -0.09, 0.03)).tone == "open"
+    assert said(compared("stargan", -0.05, -0.09, -0.01, holm=0.3)).tone == "open"
 
 
 def test_the_leader_is_compared_with_copy_paste():
@@ -148,6 +159,12 @@ def test_several_data_sets_are_one_table(finished, other, tmp_path):
     with pytest.raises(FlawsmithError, match="are of the same data"):
         join([first, first.parent], tmp_path / "twice")
     assert not (tmp_path / "twice").exists()
+    values = json.loads((other / FACTS_FILE).read_text())
+    for given, message in [(values | {"format_version": 9, "new": 1}, "in format 9, expected"),
+                           ([], "is no comparison")]:  # fmt: skip
+        (other / FACTS_FILE).write_text(json.dumps(given))
+        with pytest.raises(FlawsmithError, match=message):
+            join([first, other], tmp_path / "broken")
     (other / FACTS_FILE).write_text("{")
     with pytest.raises(FlawsmithError, match="is not JSON"):
         join([first, other], tmp_path / "broken")

@@ -12,6 +12,7 @@ from flawsmith.storage import write_text
 
 FACTS_FILE = "compare.json"
 PAGE_FILE = "compare.html"
+FORMAT = 1
 
 
 class Answer(StrictModel):
@@ -194,7 +195,7 @@ class CompareFacts(StrictModel):
             adjusted for the number of systems.
     """
 
-    format_version: int = 1
+    format_version: int = FORMAT
     version: str
     name: str
     data: str
@@ -225,7 +226,7 @@ class CompareFacts(StrictModel):
         """Read ``compare.json``, given itself or its folder.
 
         Raises:
-            FlawsmithError: if there is none, or it is no comparison.
+            FlawsmithError: if there is none, or it is no comparison of this version.
         """
         file = path / FACTS_FILE if path.is_dir() else path
         if not file.is_file():
@@ -236,4 +237,11 @@ class CompareFacts(StrictModel):
             values = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise FlawsmithError(f"{file} is not JSON: {error}") from None
+        found = values.get("format_version") if isinstance(values, dict) else None
+        if found != FORMAT:
+            given = "no comparison" if found is None else f"a comparison in format {found}"
+            raise FlawsmithError(
+                f"{file} is {given}, expected one in format {FORMAT}; repeat its flawsmith compare "
+                "with this version, which finds finished steps in the ledger"
+            )
         return validate(cls, values, source=str(file))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from flawsmith.experiment.benefit.facts import Comparison
 from flawsmith.experiment.benefit.plan import REAL
 from flawsmith.experiment.benefit.statistics import CLASS_PARTS
-from flawsmith.experiment.benefit.verdict import change_words, p_words, shows_gain
+from flawsmith.experiment.benefit.verdict import ALPHA, change_words, p_words, shows_gain
 from flawsmith.experiment.compare.facts import Answer, Distances, Method, Ranged, SystemFacts
 from flawsmith.experiment.compare.plan import MACHINE_VISION
 from flawsmith.experiment.score.words import MISSING, thousandths
@@ -56,10 +56,9 @@ def _headline(leader: Comparison, macro: Mapping[str, float]) -> tuple[str, str]
     if shows_gain(leader):
         return f"{leader.arm} led: {had}, {ahead}", "better"
     if change is None or change.value <= 0:
-        worst = change is not None and change.high is not None and change.high < 0
         text = f"No system led: real images alone had macro IoU {macro[REAL]:.3f}"
         text += f"; the best system, {leader.arm}, had {macro[leader.arm]:.3f}: {ahead}"
-        return text, "worse" if worst else "open"
+        return text, "worse" if shows_loss(leader) else "open"
     return f"{leader.arm} was ahead: {had}, {ahead}; that could be chance", "open"
 
 
@@ -84,14 +83,26 @@ def _apart_words(apart: Comparison | None) -> list[str]:
 
 
 def _worse_words(tested: Sequence[Comparison], leader: Comparison) -> list[str]:
-    """Return which systems did harm: an interval below 0 entirely."""
-    worse = [
-        f"{c.arm} ({change_words(c.change)})"
-        for c in tested
-        if c.change is not None and c.change.high is not None and c.change.high < 0
-        and c.arm != leader.arm
-    ]  # fmt: skip
-    return [f"Adding images lowered macro IoU: {', '.join(worse)}."] if worse else []
+    """Return which other systems did harm, and which only may have: an interval below 0."""
+    sentences = []
+    lower = [c for c in tested if _is_lower(c) and c.arm != leader.arm]
+    for start, sure in (
+        ("Adding images lowered macro IoU", True),
+        ("Lower than real images alone, though that could be chance", False),
+    ):
+        found = [f"{c.arm} ({change_words(c.change)})" for c in lower if shows_loss(c) == sure]
+        sentences += [f"{start}: {', '.join(found)}."] if found else []
+    return sentences
+
+
+def _is_lower(c: Comparison) -> bool:
+    return c.change is not None and c.change.high is not None and c.change.high < 0
+
+
+def shows_loss(comparison: Comparison) -> bool:
+    """Whether a system does harm beyond chance in parts and in training, as `shows_gain` has it."""
+    adjusted = comparison.holm is not None and comparison.holm <= ALPHA
+    return _is_lower(comparison) and adjusted and comparison.luck_p is not None
 
 
 def _seed_words(leader: Comparison) -> str:
