@@ -79,6 +79,12 @@ def test_anything_else_is_not(given, words):
     assert words in verdict.headline
 
 
+@pytest.mark.parametrize(("folds", "words"), [([0], "(1 fold)."), ([0, 1], "(2 folds).")])
+def test_folds_are_counted_in_words(folds, words):
+    verdict = judge([comparison(folds=folds, seeds=1)], 400)
+    assert any(sentence.endswith(words) for sentence in verdict.sentences)
+
+
 def test_a_class_that_loses_for_certain_forbids_it():
     classes = [one_class("crack", 12, 0.3, 0.2, 0.4), one_class("break", 10, -0.1, -0.2, -0.03)]
     verdict = judge([comparison(classes=classes)], 400)

@@ -164,9 +164,10 @@ def _rarest_words(c: Comparison) -> list[str]:
 
 def _tested_words(c: Comparison) -> str:
     seeds = f", {c.seeds} seeds" if c.seeds > 1 else ""
+    folds = f"{len(c.folds)} fold{'s' if len(c.folds) > 1 else ''}"
     return (
         f"Tested with {c.model} on {c.parts} real parts, {c.defective} of them defective, that "
-        f"neither generator nor model had seen ({len(c.folds)} folds{seeds})."
+        f"neither generator nor model had seen ({folds}{seeds})."
     )
 
 
