@@ -105,6 +105,22 @@ def test_training_refuses_such_a_set(labels_only_folder: Path, tmp_path: Path) -
         train_model(config, tmp_path / "run", Hooks(), resume=False)
 
 
+def test_nothing_to_tell_apart_is_said(labels_only_folder: Path, tmp_path: Path) -> None:
+    """The training images all show one class; with good ones among them nothing is said."""
+    for good, expected in ((False, 1), (True, 0)):
+        folder = tmp_path / f"data-{good}"
+        shutil.copytree(labels_only_folder, folder)
+        kept = [["spore"], []] if good else [["spore"]]
+        records = [r for r in DefectDataset.open(folder) if r.labels in kept]
+        write_metadata(folder / METADATA_FILE, records)
+        said: list[str] = []
+        train_model(configure(folder), tmp_path / f"run-{good}", Hooks(report=said.append),
+                    resume=False)  # fmt: skip
+        assert (
+            sum("every training image shows spore and nothing else" in s for s in said) == expected
+        )
+
+
 def test_without_a_defect_to_validate_on_the_last_weights_are_kept(
     labels_only_folder: Path, tmp_path: Path
 ) -> None:

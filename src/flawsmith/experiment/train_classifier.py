@@ -52,6 +52,13 @@ def fit_classifier(
     require_unseen_by_synthesizers(config)
     schema = datasets[0].schema
     source = tile_source(datasets, config)
+    shown = {frozenset(record.labels) for dataset in datasets for record in dataset}
+    if len(shown) == 1:
+        hooks.report(
+            f"note: every training image shows {' and '.join(sorted(*shown))} and "
+            "nothing else, so there is nothing to tell apart and scores will mean nothing; add "
+            "good images, or images of other defects"
+        )
 
     def validate_now(training: ClassificationTraining) -> dict[str, float]:
         return _validate(training, config, datasets[0], validation)

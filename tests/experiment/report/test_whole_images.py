@@ -190,6 +190,16 @@ def test_without_good_parts_nothing_is_said_of_missing(tmp_path: Path, build) ->
     assert "pore, part t00: taken for crack (0.90)" in alone.text
 
 
+@pytest.mark.parametrize(("labels", "alike"), [([["pore"]] * 4, True), (LABELS[:16], False)])
+def test_parts_that_all_show_the_same_tell_nothing(
+    labels: list[list[str]], alike: bool, tmp_path: Path, build
+) -> None:
+    cases = Line(tmp_path, labels)
+    page, _, _ = build(tmp_path, cases.run("real", scores_of(labels, {})))
+    assert "Every tested part is defective" in page.text
+    assert ("every tested part shows the same" in page.text) == alike
+
+
 def test_two_networks_are_compared_by_name(line, tmp_path: Path, build) -> None:
     one = line.run("small", scores_of(LABELS, {0: [0.2, 0.1]}), model="cnn_classifier")
     two = line.run("big", scores_of(LABELS, {1: [0.2, 0.1]}))

@@ -122,6 +122,7 @@ class _Pair:
         self.new = arms[after]
         self.old = None if before is None else arms[before]
         self.has_good = has_good
+        self.alike = len({tuple(part.labels) for part in last.parts}) == 1
         same_network = self.old is None or self.old.model == self.new.model
         change = "training again" if last.arm == "real" else change_words(last)
         self.change = change if same_network else None
@@ -148,7 +149,8 @@ class _Pair:
             if old is not None:
                 measure = words.Measure(words.WRONG, old.wrong, new.wrong)
                 verdict = words.compare_models(*self.names, [measure])
-            return verdict.model_copy(update={"sentences": [*verdict.sentences, words.NO_GOOD]})
+            known = [*verdict.sentences, words.NO_GOOD, *[words.ALL_ALIKE] * self.alike]
+            return verdict.model_copy(update={"sentences": known})
         if old is None:
             return describe(new.label, new.escape, new.overkill)
         if self.change is not None:

@@ -24,6 +24,11 @@ NO_GOOD = (
     "What counts is whether each part is given its class and no other."
 )
 
+ALL_ALIKE = (
+    "And every tested part shows the same, so a model that always says so would make no error: "
+    "these figures tell nothing about this one. Add good images, or images of other defects."
+)
+
 
 @dataclass(frozen=True)
 class Measure:
