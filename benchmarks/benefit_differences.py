@@ -22,6 +22,9 @@ def results(lines: Sequence[Line], against: str) -> list[tuple[Step, Line]]:
     """Return the trainings on all real parts as steps, ``against`` in the place of real.
 
     A draw of the training images is another data set, so data and seed together count the runs.
+
+    Raises:
+        SystemExit: if two configurations of one arm are in the ledger, such as two amounts.
     """
     whole = [line for line in lines if line.get("kind") == "model" and line["share"] == 1.0]
     runs = sorted({(line["data"], line["seed"]) for line in whole})
@@ -32,6 +35,11 @@ def results(lines: Sequence[Line], against: str) -> list[tuple[Step, Line]]:
             continue
         run = runs.index((line["data"], line["seed"]))
         step = Step("model", arm, line["fold"], network=line["model"], seed=run)
+        if any(step == other for other, _ in found):
+            raise SystemExit(
+                f"{line['arm']}, fold {line['fold']}, seed {line['seed']} is there twice, with "
+                "other settings; give each plan a ledger of its own"
+            )
         found.append((step, line))
     return found
 
