@@ -16,8 +16,9 @@ DATA = PouchSettings(
 )
 
 
-FORMAT = 'training.channels_last="yes"'
-"""Not the faster one of the moment: the figures are the same again on the same processor."""
+FORMAT = ('training.channels_last="yes"', 'training.precision="fp32"')
+"""Not the faster one of the moment: models that are compared are computed alike, and the figures
+are the same again on the same processor."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def run_demo(
         say(f"simulated pouch cells into {pipeline.data}")
         write_pouch(pipeline.data, plan.data)
     pipeline.split(folds=plan.folds)
-    model = [f"training.total_images={plan.model_images}", FORMAT]
+    model = [f"training.total_images={plan.model_images}", *FORMAT]
     machine_vision = pipeline.machine_vision()
     before = pipeline.inspection_model("real", overrides=model)
     synthesizer = pipeline.synthesizer(
-        "dbs_gan", overrides=[f"training.total_images={plan.synthesizer_images}", FORMAT]
+        "dbs_gan", overrides=[f"training.total_images={plan.synthesizer_images}", *FORMAT]
     )
     synthetic = pipeline.balance(synthesizer)
     after = pipeline.inspection_model("real+dbs_gan", synthetic=[synthetic], overrides=model)
