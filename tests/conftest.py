@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from numpy.typing import NDArray
 
 # A slow minute of a shared machine is no failure; in CI the same cases are drawn every time.
 settings.register_profile("local", deadline=None)
@@ -58,6 +61,46 @@ def labels_only_folder(pouch_folder: Path, tmp_path_factory: pytest.TempPathFact
     ]
     write_metadata(folder / METADATA_FILE, records)
     return folder
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Callable[..., str]:
+    """Load a page in Chromium with further options; return what it prints, without a complaint."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    log = tmp_path / "browser.log"
+
+    def load(page: Path, *options: str, fragment: str = "") -> str:
+        log.unlink(missing_ok=True)
+        command = [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--enable-logging", f"--log-file={log}", "--hide-scrollbars",
+            f"--user-data-dir={tmp_path / 'profile'}", *options,
+            f"{page.resolve().as_uri()}{fragment}",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        messages = done.stderr + (log.read_text(errors="replace") if log.exists() else "")
+        assert "CONSOLE" not in messages
+        return done.stdout
+
+    return load
+
+
+@pytest.fixture
+def photograph(chromium: Callable[..., str], tmp_path: Path) -> Callable[..., NDArray[np.int64]]:
+    """Return a page as height x 1366 x 3 RGB pixels, as Chromium draws it."""
+    from flawsmith.data.images import read_image
+
+    def draw(page: Path, height: int) -> NDArray[np.int64]:
+        shot = tmp_path / "shot.png"
+        chromium(page, f"--window-size=1366,{height}", f"--screenshot={shot}")
+        pixels = read_image(shot)[..., :3].astype(np.int64)
+        assert pixels.shape == (height, 1366, 3)
+        return pixels
+
+    return draw
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,11 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from flawsmith import cli
 from flawsmith.experiment.train_model import configure_model, train_model
@@ -50,7 +47,7 @@ def test_command_prints_and_writes_the_table(table):
     assert len((folder / "cells.jsonl").read_text().splitlines()) == 6
 
 
-def test_page_is_one_file_and_renders(table, tmp_path):
+def test_page_is_one_file_and_renders(table, photograph):
     page = table[0] / "robustness.html"
     text = page.read_text()
     assert "real &lt;b&gt;" in text
@@ -58,22 +55,8 @@ def test_page_is_one_file_and_renders(table, tmp_path):
     assert re.search(r"(src|href)=\"(?!data:)", text) is None, "it needs another file"
     for word in ("Simulated", "gain x 0.6", "All light times a factor", "--only gain"):
         assert word in text
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    shot, log = tmp_path / "shot.png", tmp_path / "browser.log"
-    command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--enable-logging", f"--log-file={log}", f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1366,2400", "--hide-scrollbars", f"--screenshot={shot}", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    messages = done.stderr + (log.read_text(errors="replace") if log.exists() else "")
-    assert "CONSOLE" not in messages
-    pixels = np.asarray(Image.open(shot).convert("L"))
-    assert pixels.shape == (2400, 1366)
-    assert pixels[1000:2300].std() > 20, "the examples are not drawn"
+    pixels = photograph(page, 2400)
+    assert pixels[1000:2300].mean(axis=2).std() > 20, "the examples are not drawn"
 
 
 def said(words, monkeypatch, capsys, *, status):

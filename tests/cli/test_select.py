@@ -1,14 +1,12 @@
 """``flawsmith select`` as a user types it, with a tiny model, and its page in a browser."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from flawsmith.data.dataset import DatasetWriter, DefectDataset
 from flawsmith.experiment.inspection_model import InspectionModel, load_predict, load_predict_many
@@ -103,28 +101,14 @@ def test_batches_give_the_scores_of_single_images(folders, pouch_folder):
     assert mixed[1].shape[1:] == dataset.image(dataset.records[0]).shape[:2]
 
 
-def test_page_is_one_file_and_renders(folders, tmp_path):
+def test_page_is_one_file_and_renders(folders, photograph):
     base, _ = folders
     page = base / "made-selected" / "selection.html"
     text = page.read_text()
     assert "<script" not in text
     assert "Simulated" in text
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    shot, log = tmp_path / "shot.png", tmp_path / "browser.log"
-    command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--enable-logging", f"--log-file={log}", f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1366,2000", "--hide-scrollbars", f"--screenshot={shot}", page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    messages = done.stderr + (log.read_text(errors="replace") if log.exists() else "")
-    assert "CONSOLE" not in messages
-    pixels = np.asarray(Image.open(shot).convert("L"))
-    assert pixels.shape == (2000, 1366)
-    assert pixels[1200:].std() > 20, "the sheets are not drawn"
+    pixels = photograph(page, 2000)
+    assert pixels[1200:].mean(axis=2).std() > 20, "the sheets are not drawn"
 
 
 def test_wrong_use_has_one_message(folders, pouch_folder):

@@ -27,31 +27,43 @@ def configure(folder: Path, *overrides: str, fold: int = 1) -> ClassificationCon
     return config
 
 
-@pytest.fixture(scope="module")
-def run(labels_only_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "cnn"
-    train_model(configure(labels_only_folder), folder, Hooks(), resume=False)
-    return folder
+Tested = tuple[Path, Path]
 
 
-def test_images_of_the_training_test_nothing(
-    run: Path, labels_only_folder: Path, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module", params=["cnn_classifier", "fc_hardnet70", "machine_vision"])
+def tested(
+    request: pytest.FixtureRequest,
+    labels_only_folder: Path,
+    pouch_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Tested:
+    """Return a run that left out fold 1, and its data: labels of whole images, or masks."""
+    images = request.param == "cnn_classifier"
+    data = labels_only_folder if images else pouch_folder
+    config = configure_any_model(
+        request.param, "tiny", data, fold=1, synthetic=[], arm=None, overrides=[]
+    )
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train_model(config, folder, Hooks(), resume=False)
+    return folder, data
+
+
+def test_images_of_the_training_test_nothing(tested: Tested, tmp_path: Path) -> None:
     """Named as data of their own, or copied elsewhere: the images are the same."""
+    run, own = tested
     copied = tmp_path / "copied"
-    shutil.copytree(labels_only_folder, copied)
-    for data in (labels_only_folder, copied):
+    shutil.copytree(own, copied)
+    for data in (own, copied):
         with pytest.raises(FlawsmithError, match=r"are among those that .* was trained on"):
             evaluate_run(run, Hooks(), data=data, fold=0)
     assert not (run / EVALUATION_FILE).exists()
     assert evaluate_run(run, Hooks(), data=copied, fold=1).images > 0
 
 
-def test_classes_in_another_order_are_refused(
-    run: Path, labels_only_folder: Path, tmp_path: Path
-) -> None:
+def test_classes_in_another_order_are_refused(tested: Tested, tmp_path: Path) -> None:
+    run, own = tested
     other = tmp_path / "other"
-    shutil.copytree(labels_only_folder, other)
+    shutil.copytree(own, other)
     schema = (other / SCHEMA_FILE).read_text()
     first, second = DefectDataset.open(other).schema.defect_names[:2]
     swap = {first: second, second: first}

@@ -165,7 +165,8 @@ def _print_plan(config: ModelConfig) -> None:
     from flawsmith.config import to_toml
     from flawsmith.experiment.anomaly_model import PATCHCORE
     from flawsmith.experiment.estimate import estimate
-    from flawsmith.experiment.train_model import MACHINE_VISION, training_of
+    from flawsmith.experiment.fitting import training_of
+    from flawsmith.experiment.train_model import MACHINE_VISION
     from flawsmith.experiment.training_data import tile_source, training_datasets
 
     datasets, _ = training_datasets(config.data)

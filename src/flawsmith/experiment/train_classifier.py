@@ -8,14 +8,9 @@ import numpy as np
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.experiment.activation import save_activations
 from flawsmith.experiment.classification_model import ClassificationModel
+from flawsmith.experiment.fitting import fit_network
 from flawsmith.experiment.inspection_model import load_thresholds, save_thresholds
-from flawsmith.experiment.training_data import tile_source
-from flawsmith.experiment.unseen import (
-    require_same_classes,
-    require_unseen,
-    require_unseen_by_synthesizers,
-    seen_records,
-)
+from flawsmith.experiment.unseen import require_unseen_by_synthesizers
 from flawsmith.metrics import classification
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.image_testing import (
@@ -23,10 +18,8 @@ from flawsmith.metrics.image_testing import (
     evaluate_images,
     score_images,
 )
-from flawsmith.systems.base import stack_tiles
 from flawsmith.systems.classification import ClassificationConfig, ClassificationTraining
-from flawsmith.training.checkpoint import checkpoints
-from flawsmith.training.loop import Fit, Hooks
+from flawsmith.training.loop import Hooks
 
 BEST_FIGURE = "val/macro_average_precision"
 """Free of thresholds, which are chosen after training."""
@@ -50,8 +43,6 @@ def fit_classifier(
         FlawsmithError: if a synthetic set shows what is kept for test or validation.
     """
     require_unseen_by_synthesizers(config)
-    schema = datasets[0].schema
-    source = tile_source(datasets, config)
     shown = {frozenset(record.labels) for dataset in datasets for record in dataset}
     if len(shown) == 1:
         hooks.report(
@@ -63,18 +54,10 @@ def fit_classifier(
     def validate_now(training: ClassificationTraining) -> dict[str, float]:
         return _validate(training, config, datasets[0], validation)
 
-    resumes = bool(checkpoints(run))
-    fit = Fit(
-        build=lambda: ClassificationTraining(config, schema, load=not resumes),
-        make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
-        config=config,
-        run=run,
-        hooks=dataclasses.replace(
-            hooks, validate=validate_now if validation else None, best=BEST_FIGURE
-        ),
+    hooks = dataclasses.replace(
+        hooks, validate=validate_now if validation else None, best=BEST_FIGURE
     )
-    fit()
-    return source.composition()
+    return fit_network(config, run, datasets, hooks)
 
 
 def _validate(
@@ -122,15 +105,7 @@ def evaluate_classifier(
     composition: dict[str, dict[str, int]],
     hooks: Hooks,
 ) -> Evaluation:
-    """Test on real images; write ``evaluation.json`` and the pictures of ``activation/``.
-
-    Raises:
-        FlawsmithError: if the classes differ, or training saw what was chosen to test on.
-    """
-    require_same_classes(run, dataset)
-    # Copies of an image that are taken for two parts are for `data check` to find, not for this.
-    if fold != config.data.fold or dataset.root.absolute() != Path(config.data.path):
-        require_unseen(run, records, seen_records(config))
+    """Test on real images; write ``evaluation.json`` and the pictures of ``activation/``."""
     model, thresholds = ClassificationModel.load(run), load_thresholds(run)
     with hooks.bar(f"test {config.arm}", len(records)) as advance:
         scored = score_images(dataset, records, model.predict, advance)

@@ -10,7 +10,6 @@ import numpy as np
 from flawsmith.config import apply_overrides, load_preset, validate
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import LabelArray, write_index_mask
-from flawsmith.data.schema import Schema
 from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import (
@@ -22,6 +21,7 @@ from flawsmith.experiment.anomaly_model import (
     with_heat_maps,
     without_classes,
 )
+from flawsmith.experiment.fitting import fit_network
 from flawsmith.experiment.inspection_model import (
     MACHINE_VISION_FILE,
     InspectionModel,
@@ -39,9 +39,9 @@ from flawsmith.experiment.train_classifier import (
 )
 from flawsmith.experiment.training_data import (
     held_out_records,
-    tile_source,
     training_datasets,
 )
+from flawsmith.experiment.unseen import require_same_classes, require_unseen, seen_records
 from flawsmith.inspection.machine_vision import MachineVision
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.segmentation import class_counts, confusion, iou, macro_iou
@@ -49,15 +49,14 @@ from flawsmith.metrics.testing import SavePrediction, choose_thresholds, evaluat
 from flawsmith.models import NETWORKS
 from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.storage import write_text
-from flawsmith.systems.base import stack_tiles
-from flawsmith.systems.classification import ClassificationConfig, ClassificationTraining
+from flawsmith.systems.classification import ClassificationConfig
 from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTraining
-from flawsmith.training.checkpoint import checkpoints
-from flawsmith.training.loop import Fit, Hooks, Trainable
+from flawsmith.training.loop import Hooks
 from flawsmith.training.processes import is_first_process
 
 MACHINE_VISION = "machine_vision"
 COMPOSITION_FILE = "composition.json"
+BEST_FIGURE = "val/macro_iou"
 VALIDATION_IMAGES = 60
 """Validation images looked at during training; thresholds are chosen on all of them."""
 
@@ -197,7 +196,7 @@ def train_model(config: ModelConfig, run: Path, hooks: Hooks, *, resume: bool) -
         fit_anomaly_model(config, run, datasets[0], validation, hooks)
         composition = _composition(datasets[:1], good_only=True)
     else:
-        composition = _fit_network(config, run, datasets, validation, hooks)
+        composition = _fit_segmenter(config, run, datasets, validation, hooks)
     if not is_first_process():
         return
     write_text(run / COMPOSITION_FILE, json.dumps(composition, indent=1))
@@ -213,13 +212,6 @@ def train_model(config: ModelConfig, run: Path, hooks: Hooks, *, resume: bool) -
     save_thresholds(run, thresholds)
 
 
-def training_of(config: ModelConfig, schema: Schema) -> Trainable:
-    """Return what the loop trains for a configuration with a network."""
-    if isinstance(config, ClassificationConfig):
-        return ClassificationTraining(config, schema)
-    return SegmentationTraining(config, schema)
-
-
 def _fit_machine_vision(run: Path, dataset: DefectDataset, hooks: Hooks) -> None:
     with hooks.bar("fit rules", MachineVision.FIT_STEPS) as advance:
         MachineVision.fit(dataset, dataset.records, progress=advance).save(
@@ -227,32 +219,22 @@ def _fit_machine_vision(run: Path, dataset: DefectDataset, hooks: Hooks) -> None
         )
 
 
-def _fit_network(
+def _fit_segmenter(
     config: InspectionModelConfig,
     run: Path,
     datasets: list[DefectDataset],
     validation: list[ImageRecord],
     hooks: Hooks,
 ) -> dict[str, dict[str, int]]:
-    schema = datasets[0].schema
-    source = tile_source(datasets, config)
     looked_at = _spread(validation, VALIDATION_IMAGES)
 
     def validate_now(training: SegmentationTraining) -> dict[str, float]:
         return _validate(training, config, datasets[0], looked_at)
 
-    resumes = bool(checkpoints(run))
-    fit = Fit(
-        build=lambda: SegmentationTraining(config, schema, load=not resumes),
-        make_batch=lambda first, count: stack_tiles([source[first + i] for i in range(count)]),
-        config=config,
-        run=run,
-        hooks=dataclasses.replace(
-            hooks, validate=validate_now if looked_at else None, best="val/macro_iou"
-        ),
+    hooks = dataclasses.replace(
+        hooks, validate=validate_now if looked_at else None, best=BEST_FIGURE
     )
-    fit()
-    return source.composition()
+    return fit_network(config, run, datasets, hooks)
 
 
 def _validate(
@@ -271,7 +253,8 @@ def _validate(
         counts += class_counts(confusion(truth, found, schema.num_defects))
     values = dict(zip(schema.defect_names, iou(counts), strict=True))
     figures = {f"val/iou_{name}": float(v) for name, v in values.items() if not np.isnan(v)}
-    return figures | {"val/macro_iou": float(np.nan_to_num(macro_iou(counts)))}
+    macro = float(macro_iou(counts))  # NaN where no image shows a defect: nothing to choose by
+    return figures if np.isnan(macro) else figures | {BEST_FIGURE: macro}
 
 
 def evaluate_run(
@@ -286,7 +269,7 @@ def evaluate_run(
         fold: another fold; default: the one that its training left out.
 
     Raises:
-        FlawsmithError: if the classes differ or there is no image to test.
+        FlawsmithError: if the classes differ, there is no image to test, or training saw some.
     """
     config = load_config(run)
     dataset = DefectDataset.open(data or Path(config.data.path))
@@ -304,6 +287,11 @@ def evaluate_run(
         raise FlawsmithError(
             f"{run} is not trained to its end; go on with: flawsmith model train --resume {run}"
         )
+    if config.system != PATCHCORE:  # which knows no classes
+        require_same_classes(run, dataset)
+    # Copies of an image that are taken for two parts are for `data check` to find, not for this.
+    if fold != config.data.fold or dataset.root.absolute() != Path(config.data.path):
+        require_unseen(run, records, seen_records(config))
     composition = json.loads((run / COMPOSITION_FILE).read_text(encoding="utf-8"))
     if isinstance(config, ClassificationConfig):
         return evaluate_classifier(

@@ -5,7 +5,6 @@ from typing import Literal
 
 from torch import nn
 
-from flawsmith.errors import FlawsmithError
 from flawsmith.models.bagan_gp import (
     BaganDecoder,
     BaganDiscriminator,
@@ -17,7 +16,7 @@ from flawsmith.models.cyclegan import CycleGanGenerator
 from flawsmith.models.dbs_gan import DbsGanBranch, DbsGanCombiner, DbsGanGenerator
 from flawsmith.models.dcgan import DcganDiscriminator, DcganGenerator
 from flawsmith.models.defect_gan import DefectGanGenerator
-from flawsmith.models.efficientnet_lite0 import EfficientNetLite0, load_weights_
+from flawsmith.models.efficientnet_lite0 import build_encoder
 from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.models.patch_gan import PatchGan
@@ -202,14 +201,7 @@ def efficientnet_lite0_pyramid(
         encoder: whether the encoder's weights are trained, or only the decoder's.
         load: False: a checkpoint brings the weights; nothing needs to be installed.
     """
-    if encoder == "frozen" and not pretrained:
-        raise FlawsmithError(
-            "network.encoder = frozen and network.pretrained = false would keep random weights; "
-            "choose encoder = tuned or pretrained = true"
-        )
-    backbone = EfficientNetLite0(freeze_norm=pretrained)
-    if pretrained and load:
-        load_weights_(backbone)
+    backbone = build_encoder(pretrained=pretrained, encoder=encoder, load=load)
     return PyramidSegmenter(backbone, num_classes=num_classes, freeze_encoder=encoder == "frozen")
 
 

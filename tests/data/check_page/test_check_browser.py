@@ -1,8 +1,6 @@
 """The page in a real browser: pictures decode, nothing overflows, both colour schemes."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
 from PIL import Image
@@ -21,24 +19,6 @@ addEventListener("load", () => {
 
 
 @pytest.fixture
-def chromium(tmp_path):
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-
-    def load(page, *options):
-        command = [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-            "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--hide-scrollbars", f"--user-data-dir={tmp_path / 'profile'}",
-            "--virtual-time-budget=5000", *options, page.resolve().as_uri(),
-        ]  # fmt: skip
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-    return load
-
-
-@pytest.fixture
 def page(pouch, build):
     names = [record.file_name for record in pouch]
     found = [
@@ -54,7 +34,7 @@ def test_pictures_decode_and_nothing_overflows(page, chromium, width):
     measured = page.path.with_name("measured.html")
     source = page.source.replace("</body>", f"{MEASURE}</body>")
     measured.write_text(source.replace('loading="lazy"', ""), "utf-8")
-    dom = chromium(measured, f"--window-size={width},900", "--dump-dom").stdout
+    dom = chromium(measured, f"--window-size={width},900", "--dump-dom")
     values = dict(re.findall(r'data-(\w+)="([-\d]+)"', dom.split(">", 2)[1]))
     pictures = sum(tag == "img" for tag, _ in page.tags)
     assert values == {"pictures": str(pictures), "overflow": "0", "folded": "5"}

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -78,25 +77,11 @@ class Dom(HTMLParser):
 
 
 @pytest.fixture
-def browse(tmp_path: Path) -> Callable[..., Dom]:
+def browse(chromium: Callable[..., str]) -> Callable[..., Dom]:
     """Load a page in Chromium; return its document after its scripts ran without a complaint."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
 
     def load(page: Path, words: str = "", *, screenshot: Path | None = None) -> Dom:
-        log = tmp_path / "browser.log"
         output = "--dump-dom" if screenshot is None else f"--screenshot={screenshot}"
-        command = [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-            "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--enable-logging", f"--log-file={log}", "--window-size=1366,900",
-            f"--user-data-dir={tmp_path / 'profile'}", "--hide-scrollbars", output,
-            f"{page.resolve().as_uri()}#{words}",
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        messages = done.stderr + (log.read_text(errors="replace") if log.exists() else "")
-        assert "CONSOLE" not in messages
-        return Dom(done.stdout)
+        return Dom(chromium(page, "--window-size=1366,900", output, fragment=f"#{words}"))
 
     return load

@@ -10,7 +10,7 @@ from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
 from flawsmith.experiment.benefit.page import write_report
-from flawsmith.experiment.benefit.plan import make_arms
+from flawsmith.experiment.benefit.plan import make_arms, require_folds
 from flawsmith.experiment.inspection_model import load_thresholds
 from flawsmith.experiment.ledger import read_lines
 from flawsmith.metrics.evaluation import Evaluation
@@ -144,6 +144,16 @@ def test_two_arms_of_one_name_are_refused(labels_only_folder):
     given = BenefitSettings(preset="tiny", systems=["bagan_gp", "bagan_gp=bagan_gp a=1"])
     with pytest.raises(FlawsmithError, match="two arms called bagan_gp"):
         make_arms(given, DefectDataset.open(labels_only_folder))
+
+
+def test_images_that_all_show_the_same_are_refused(labels_only_folder, tmp_path):
+    dataset = DefectDataset.open(labels_only_folder)
+    one = dataset.schema.defect_names[0]
+    alike = dataset.with_records([r for r in dataset if r.labels == [one]])
+    with pytest.raises(FlawsmithError, match=f"shows {one} and nothing else"):
+        require_folds(alike, None)
+    with_good = dataset.with_records([r for r in dataset if r.labels in ([], [one])])
+    assert require_folds(with_good, None)
 
 
 def test_networks_for_pixels_are_refused(labels_only_folder, tmp_path):

@@ -3,11 +3,12 @@
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from flawsmith.data.schema import Schema
 from flawsmith.experiment.estimate import estimate
+from flawsmith.experiment.fitting import training_of
 from flawsmith.experiment.inspection_model import ModelConfig
-from flawsmith.experiment.train_model import training_of
 from flawsmith.experiment.train_synthesizer import build_system
 from flawsmith.systems import SYSTEMS
 from flawsmith.systems.untrained import UntrainedSystem
@@ -19,6 +20,24 @@ IMAGES_PER_SECOND = 20.0
 """Of synthesis, until one has been timed."""
 OTHER_SHARE = 1.25
 """Thresholds and test beside the training, until one has been timed."""
+
+
+SomeStep = TypeVar("SomeStep")
+
+
+@dataclass(frozen=True)
+class PlannedStep(Generic[SomeStep]):
+    """A step of a plan.
+
+    Attributes:
+        seconds: that it will take; 0 if it is done.
+        measured: whether one like it was timed.
+    """
+
+    step: SomeStep
+    done: bool
+    seconds: float
+    measured: bool
 
 
 @dataclass

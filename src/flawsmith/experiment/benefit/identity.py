@@ -37,6 +37,7 @@ TRAINING_CODE = (
 """What everything follows from that is trained on tiles."""
 MODEL_CODE = (
     *TRAINING_CODE,
+    "experiment/fitting.py",
     "experiment/inspection_model.py",
     "experiment/train_model.py",
     "inspection/regions.py",
@@ -57,6 +58,7 @@ CLASSIFICATION_CODE = (
     *TRAINING_CODE,
     "data/whole_images.py",
     "experiment/classification_model.py",
+    "experiment/fitting.py",
     "experiment/inspection_model.py",
     "experiment/train_classifier.py",
     "experiment/train_model.py",

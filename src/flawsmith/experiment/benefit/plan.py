@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flawsmith.config import StrictModel, apply_overrides
-from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import check_parts_together, part_defects
 from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
@@ -186,6 +186,7 @@ def require_folds(dataset: DefectDataset, wanted: Sequence[int] | None) -> list[
             f"first with: flawsmith data split {dataset.root}"
         )
     check_parts_together(records)
+    _require_difference(dataset.root, records)
     known = sorted({record.fold for record in records if record.fold is not None})
     if len(known) < 2:
         raise FlawsmithError(
@@ -206,6 +207,17 @@ def require_folds(dataset: DefectDataset, wanted: Sequence[int] | None) -> list[
             "find: split again"
         )
     return sorted(tested, key=lambda fold: (-defective[fold], fold))
+
+
+def _require_difference(root: Path, records: Sequence[ImageRecord]) -> None:
+    """Refuse images that are all labelled alike as a whole: no model could tell them apart."""
+    shown = {frozenset(record.labels) for record in records}
+    if len(shown) == 1 and not any(record.mask_file_name for record in records):
+        names = " and ".join(sorted(*shown)) or "no defect"
+        raise FlawsmithError(
+            f"every image of {root} shows {names} and nothing else, so there is nothing to tell "
+            "apart; add good images, or images of other defects"
+        )
 
 
 def make_arms(settings: BenefitSettings, dataset: DefectDataset) -> list[Arm]:

@@ -7,7 +7,6 @@ from its checkpoint.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,12 @@ from flawsmith.experiment.benefit.finished import (
     finished_seconds,
     trained_seconds,
 )
-from flawsmith.experiment.benefit.hours import Hours, model_workload, synthesizer_workload
+from flawsmith.experiment.benefit.hours import (
+    Hours,
+    PlannedStep,
+    model_workload,
+    synthesizer_workload,
+)
 from flawsmith.experiment.benefit.identity import Identity
 from flawsmith.experiment.benefit.plan import (
     FALLBACK_MIX,
@@ -55,21 +59,6 @@ VALIDATION: dict[Level, str] = {
 }
 """Name in the ledger of what chooses amount and schedule."""
 Line = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step of the plan.
-
-    Attributes:
-        seconds: that it will take; 0 if it is done.
-        measured: whether one like it was timed.
-    """
-
-    step: Step
-    done: bool
-    seconds: float
-    measured: bool
 
 
 class BenefitTest:
@@ -144,7 +133,7 @@ class BenefitTest:
             self._note_time(step)
         return True
 
-    def plan(self) -> Iterator[PlannedStep]:
+    def plan(self) -> Iterator[PlannedStep[Step]]:
         """Yield every step with what it will take; writes nothing."""
         for step in self.steps:
             needed = self._is_needed(step)

@@ -26,8 +26,10 @@ SCORE_CODE = (
     "experiment/score/figures.py",
     "experiment/score/request.py",
     "experiment/score/scoring.py",
+    "experiment/report/pictures.py",
     "experiment/score/table.py",
     "metrics/generation",
+    "metrics/intervals.py",
 )
 SET_CODE = ("experiment/balance.py", "experiment/compare/balanced_set.py")
 """What a balanced set follows from, beside its synthesizer."""

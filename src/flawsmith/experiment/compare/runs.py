@@ -8,7 +8,6 @@ import functools
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset
@@ -16,7 +15,12 @@ from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError, InterruptionError
 from flawsmith.experiment.balance import Balance, balance
 from flawsmith.experiment.benefit.finished import finish, finished_seconds
-from flawsmith.experiment.benefit.hours import Hours, model_workload, synthesizer_workload
+from flawsmith.experiment.benefit.hours import (
+    Hours,
+    PlannedStep,
+    model_workload,
+    synthesizer_workload,
+)
 from flawsmith.experiment.benefit.plan import FALLBACK_MIX, REAL, Arm, Mix, require_folds
 from flawsmith.experiment.benefit.plan import Step as TestStep
 from flawsmith.experiment.compare import work
@@ -39,21 +43,6 @@ SCORED_PER_SECOND = 8.0
 """Images, until a set was scored."""
 RULES_SECONDS = 60.0
 Line = work.Line
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step of the plan.
-
-    Attributes:
-        seconds: that it will take; 0 if it is done.
-        measured: whether one like it was timed.
-    """
-
-    step: Step
-    done: bool
-    seconds: float
-    measured: bool
 
 
 class SystemComparison:
@@ -335,7 +324,7 @@ class SystemComparison:
         """Return the training mix of an arm; None for ``real``."""
         return None if arm == REAL else MIX
 
-    def plan(self) -> Iterator[PlannedStep]:
+    def plan(self) -> Iterator[PlannedStep[Step]]:
         """Yield every step with what it will take; writes nothing."""
         for step in self.steps:
             needed = self.is_needed(step)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from flawsmith.experiment.plant import share
-from flawsmith.experiment.report.facts import Arm, ReportFacts
+from flawsmith.experiment.report.facts import ReportFacts
 from flawsmith.experiment.report.figures import (
     Axis,
     Line,
@@ -38,48 +38,63 @@ def iou_chart(page: ReportFacts) -> Markup:
         (
             f"{row.name} (n = {row.parts})",
             [
-                _mark(cell.iou, cell.iou_interval, arm)
+                mark(cell.iou, cell.iou_interval, arm.colour)
                 for cell, arm in zip(row.cells, page.arms, strict=True)
             ],
         )
         for row in page.classes
     ]
     rows.append(
-        ("mean of classes", [_mark(a.macro_iou, a.macro_iou_interval, a) for a in page.arms])
+        ("mean of classes", [mark(a.macro_iou, a.macro_iou_interval, a.colour) for a in page.arms])
     )
     return dot_chart(rows, "IoU, with its 95 % interval over parts")
 
 
-def _mark(value: float | None, interval: Interval | None, arm: Arm) -> Mark:
+def mark(value: float | None, interval: Interval | None, colour: str) -> Mark:
+    """Return the dot of a figure with its interval."""
     low, high = (interval.low, interval.high) if interval else (None, None)
-    return Mark(value, low, high, arm.colour)
+    return Mark(value, low, high, colour)
 
 
 def precision_recall_charts(page: ReportFacts) -> list[Markup]:
     """Return one small chart a class that has a curve."""
-    charts = []
-    unit = (Axis(0.0, 1.0, "recall (pixels)"), Axis(0.0, 1.0, "precision"))
-    for row in page.classes:
-        lines = [
-            Line(arm.label, arm.colour, cell.recall_curve, cell.precision_curve)
-            for arm, cell in zip(page.arms, row.cells, strict=True)
-        ]
-        if any(line.x for line in lines):
-            title = f"{row.name} (n = {row.parts})"
-            charts.append(chart(lines, *unit, title, size=SMALL))
-    return charts
+    found = [
+        recall_chart(
+            f"{row.name} (n = {row.parts})",
+            "recall (pixels)",
+            [
+                Line(arm.label, arm.colour, cell.recall_curve, cell.precision_curve)
+                for arm, cell in zip(page.arms, row.cells, strict=True)
+            ],
+        )
+        for row in page.classes
+    ]
+    return [drawn for drawn in found if drawn is not None]
+
+
+def recall_chart(title: str, recall: str, lines: Sequence[Line]) -> Markup | None:
+    """Return the small chart of a class, precision over recall; None if no line has a point."""
+    if not any(line.x for line in lines):
+        return None
+    unit = (Axis(0.0, 1.0, recall), Axis(0.0, 1.0, "precision"))
+    return chart(lines, *unit, title, size=SMALL)
 
 
 def validation_chart(page: ReportFacts) -> Markup | None:
     """Return the macro IoU on inner validation parts over the training of every run."""
+    return chart_of_validation(page.training, "macro IoU")
+
+
+def chart_of_validation(training: Sequence[TrainingLog], figure: str) -> Markup | None:
+    """Return a figure from 0 to 1 on inner validation parts over the training of every run."""
     lines = [
         Line(log.label, log.colour, log.validation.images, log.validation.values)
-        for log in page.training
+        for log in training
         if log.validation is not None
     ]
     if not lines:
         return None
-    axis = Axis(0.0, 1.0, "macro IoU")
+    axis = Axis(0.0, 1.0, figure)
     return chart(lines, images_axis(lines), axis, "Validation parts", size=(480, 240))
 
 
