@@ -21,12 +21,19 @@ MAY_IMPORT = {
     "inspection": {"data"},
     "systems": _LEARNING,
     "metrics": _LEARNING | {"inspection"},
-    "experiment": _LEARNING | {"inspection", "metrics", "systems"},
-    "cli": _LEARNING | {"experiment", "inspection", "metrics", "systems"},
+    "experiment": _LEARNING | {"inspection", "line", "metrics", "systems"},
+    "line": {"data", "inspection", "metrics"},
+    "cli": _LEARNING | {"experiment", "inspection", "line", "metrics", "systems"},
     "__main__": {"cli"},
 }
 TORCH = {"lightning", "safetensors", "torch", "torchmetrics", "torchvision"}
-WITHOUT_TORCH = ("flawsmith.data", "flawsmith.inspection", "flawsmith.metrics.evaluation")
+WITHOUT_TORCH = (
+    "flawsmith.data",
+    "flawsmith.inspection",
+    "flawsmith.line",
+    "flawsmith.metrics.evaluation",
+    "flawsmith.metrics.intervals",
+)
 
 
 def read_modules(source: Path) -> dict[str, ast.Module]:

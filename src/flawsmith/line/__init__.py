@@ -1,0 +1,1 @@
+"""Inspection on the line: verdicts, results store, watched folders, reviews, service, sinks."""
