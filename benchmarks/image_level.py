@@ -13,12 +13,17 @@ added to the plan and go to ``flawsmith benefit``.
     python benchmarks/image_level.py free_blowhole FOLDER_OF_MAGNETIC_TILE OUT --hours 3
     python benchmarks/image_level.py xray_weld FOLDER_WITH_THE_ZIP OUT -- --seeds 3
     python benchmarks/image_level.py elpv FOLDER_OF_ELPV OUT -- --fold 0
+    python benchmarks/image_level.py xray_weld FOLDER OUT --images 24000 --side 64 -- --fold 0
+
+``--images`` gives every arm the same number of training images of its generators: DCGAN, one
+generator a class, divides it by the classes. ``--side`` sets the side of all images in pixels.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,9 +113,22 @@ def flawsmith(*words: object) -> None:
         raise SystemExit(done.returncode)
 
 
+def budgeted(arms: Sequence[str], images: int, classes: int) -> list[str]:
+    """Return the arms with one budget: the images that all generators of an arm see together."""
+    total = "training.total_images="
+    own = {"dcgan": f"dcgan=dcgan {total}{images // classes}"}
+    return [own.get(arm, f"{arm} {total}{images}") for arm in arms]
+
+
+def num_classes(data: Path) -> int:
+    """Return how many kinds of images there are: defects, and good if any image is."""
+    dataset = DefectDataset.open(data)
+    return dataset.schema.num_defects + any(record.is_good for record in dataset.usable())
+
+
 def benefit_options(more: list[str], *, plan: bool, hours: float | None) -> list[str]:
-    """Return the words of ``flawsmith benefit`` after its data, folder and ledger."""
-    words = [text for arm in ARMS for text in ("--arm", arm)] + more
+    """Return the words of ``flawsmith benefit`` after its data, folder, ledger and arms."""
+    words = list(more)
     for option, value in OPTIONS.items():
         words += [] if option in more else [option, value]
     words += ["--plan"] if plan else []
@@ -173,12 +191,21 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--hours", type=float)
+    parser.add_argument("--images", type=int, help="training images of an arm's generators")
+    parser.add_argument("--side", type=int, help="side of all images in pixels")
     parser.add_argument("--ledgers", type=Path, default=LEDGERS, help="folder of the two ledgers")
     own, more = cut_at_dashes(sys.argv[1:])
     arguments = parser.parse_args(own)
     data = import_once(PLANS[arguments.name], arguments.source, arguments.out)
     out = arguments.out / "benefit"
-    options = benefit_options(more, plan=arguments.plan, hours=arguments.hours)
+    arms: Sequence[str] = ARMS
+    if arguments.images is not None:
+        arms = budgeted(arms, arguments.images, num_classes(data))
+    if arguments.side is not None:
+        size = f"training.tile_size={arguments.side}"
+        more += ["--set", size, "--synthesizer-set", size]
+    options = [text for arm in arms for text in ("--arm", arm)]
+    options += benefit_options(more, plan=arguments.plan, hours=arguments.hours)
     ledger = arguments.ledgers / f"benefit_image_{arguments.name}.jsonl"
     flawsmith("benefit", data, "--out", out, "--ledger", ledger, *options)
     if arguments.plan:
