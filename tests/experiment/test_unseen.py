@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from flawsmith.metrics.evaluation import EVALUATION_FILE
 from flawsmith.systems.classification import ClassificationConfig
 from flawsmith.training.logs import read_metrics
 from flawsmith.training.loop import Hooks
+
+COMMAND = str(Path(sys.executable).with_name("flawsmith"))
 
 
 def configure(folder: Path, *overrides: str, fold: int = 1) -> ClassificationConfig:
@@ -58,6 +62,20 @@ def test_images_of_the_training_test_nothing(tested: Tested, tmp_path: Path) -> 
             evaluate_run(run, Hooks(), data=data, fold=0)
     assert not (run / EVALUATION_FILE).exists()
     assert evaluate_run(run, Hooks(), data=copied, fold=1).images > 0
+
+
+def test_other_data_leave_the_own_test_alone(tested: Tested, tmp_path: Path) -> None:
+    run, own = tested
+    evaluate_run(run, Hooks())
+    figures = (run / EVALUATION_FILE).read_bytes()
+    copied = tmp_path / "another-line"
+    shutil.copytree(own, copied)
+    command = ("model", "test", str(run), "--data", str(copied), "--fold", "1")
+    done = subprocess.run([COMMAND, *command], capture_output=True, text=True, check=True)
+    assert (run / EVALUATION_FILE).read_bytes() == figures
+    assert (run / "test-another-line" / EVALUATION_FILE).is_file()
+    assert "test-another-line" in done.stdout
+    assert "next:" not in done.stdout
 
 
 def test_classes_in_another_order_are_refused(tested: Tested, tmp_path: Path) -> None:
@@ -115,6 +133,14 @@ def test_training_refuses_such_a_set(labels_only_folder: Path, tmp_path: Path) -
     settings(fold=0, share=0.34).save(made)
     with pytest.raises(FlawsmithError, match=r"bagan_gp that left out fold 0 learned"):
         train_model(config, tmp_path / "run", Hooks(), resume=False)
+    assert not (tmp_path / "run").exists()
+    command = [
+        COMMAND, "model", "train", "--data", str(labels_only_folder), "--synthetic", str(made),
+        "--preset", "tiny", "--network", "cnn_classifier", "--fold", "1", "--dry-run",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stdout
+    assert "left out fold 0 learned" in done.stderr
 
 
 def test_nothing_to_tell_apart_is_said(labels_only_folder: Path, tmp_path: Path) -> None:

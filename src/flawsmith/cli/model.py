@@ -79,18 +79,26 @@ def evaluate_command(
         Path | None, typer.Option(help="Another data set with the same classes.")
     ] = None,
     fold: Annotated[int | None, typer.Option(help="Fold of that data set to test on.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the figures. [RUN, or RUN/test-NAME for other data]"),
+    ] = None,
 ) -> None:
     """Test an inspection model on the real images of the fold that it has not seen."""
     from flawsmith.cli.train import training_hooks
     from flawsmith.experiment.train_model import evaluate_run
 
-    evaluation = evaluate_run(run, training_hooks(), data=data, fold=fold)
+    if out is None:  # what a run says of its own fold stays
+        out = run if data is None else run / f"test-{data.absolute().name}"
+    evaluation = evaluate_run(run, training_hooks(), data=data, fold=fold, out=out)
     print_evaluation(evaluation)
     if evaluation.activations:
         console.print(
-            f"what it looked at: {len(evaluation.activations)} pictures in {run / 'activation'}"
+            f"what it looked at: {len(evaluation.activations)} pictures in {out / 'activation'}"
         )
-    console.print(f"figures: {run / 'evaluation.json'}\nnext: flawsmith report {run}")
+    console.print(f"figures: {out / 'evaluation.json'}")
+    if out == run:
+        console.print(f"next: flawsmith report {run}")
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -168,8 +176,12 @@ def _print_plan(config: ModelConfig) -> None:
     from flawsmith.experiment.fitting import training_of
     from flawsmith.experiment.train_model import MACHINE_VISION
     from flawsmith.experiment.training_data import tile_source, training_datasets
+    from flawsmith.experiment.unseen import require_unseen_by_synthesizers
+    from flawsmith.systems.classification import ClassificationConfig
 
     datasets, _ = training_datasets(config.data)
+    if isinstance(config, ClassificationConfig):
+        require_unseen_by_synthesizers(config)
     if config.system == MACHINE_VISION:
         console.print(to_toml(config), markup=False)
         console.print("fits fixed rules to a sample of the training images in about a minute")

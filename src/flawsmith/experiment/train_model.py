@@ -41,7 +41,12 @@ from flawsmith.experiment.training_data import (
     held_out_records,
     training_datasets,
 )
-from flawsmith.experiment.unseen import require_same_classes, require_unseen, seen_records
+from flawsmith.experiment.unseen import (
+    require_same_classes,
+    require_unseen,
+    require_unseen_by_synthesizers,
+    seen_records,
+)
 from flawsmith.inspection.machine_vision import MachineVision
 from flawsmith.metrics.evaluation import Evaluation
 from flawsmith.metrics.segmentation import class_counts, confusion, iou, macro_iou
@@ -180,10 +185,16 @@ def _arm(synthetic: list[Path]) -> str:
 
 
 def train_model(config: ModelConfig, run: Path, hooks: Hooks, *, resume: bool) -> None:
-    """Train an inspection model into ``run`` (or go on there) and choose its thresholds."""
+    """Train an inspection model into ``run`` (or go on there) and choose its thresholds.
+
+    Raises:
+        FlawsmithError: if a synthetic set shows what is kept for test or validation.
+    """
     if resume:
         config = load_config(run)
     datasets, validation = training_datasets(config.data)
+    if isinstance(config, ClassificationConfig):
+        require_unseen_by_synthesizers(config)
     if not resume:
         create_run(run, config, datasets[0].schema)
     if isinstance(config, ClassificationConfig):
@@ -258,13 +269,19 @@ def _validate(
 
 
 def evaluate_run(
-    run: Path, hooks: Hooks, *, data: Path | None = None, fold: int | None = None
+    run: Path,
+    hooks: Hooks,
+    *,
+    data: Path | None = None,
+    fold: int | None = None,
+    out: Path | None = None,
 ) -> Evaluation:
     """Test an inspection model on the real images of its test fold; write ``evaluation.json``.
 
     Args:
         run: the model's run folder.
         hooks: progress bar.
+        out: folder of the figures and predictions; default: the run's.
         data: another data set with the same classes; default: the one it was trained on.
         fold: another fold; default: the one that its training left out.
 
@@ -295,9 +312,9 @@ def evaluate_run(
     composition = json.loads((run / COMPOSITION_FILE).read_text(encoding="utf-8"))
     if isinstance(config, ClassificationConfig):
         return evaluate_classifier(
-            run, config, dataset, records, fold=fold, composition=composition, hooks=hooks
+            run, config, dataset, records, fold=fold, composition=composition, hooks=hooks, out=out
         )
-    return _evaluate_pixels(run, config, dataset, records, fold, composition, hooks)
+    return _evaluate_pixels(run, config, dataset, records, fold, composition, hooks, out or run)
 
 
 def _evaluate_pixels(
@@ -308,10 +325,11 @@ def _evaluate_pixels(
     fold: int,
     composition: dict[str, dict[str, int]],
     hooks: Hooks,
+    out: Path,
 ) -> Evaluation:
     """Test a model that gives scores for pixels; write its predictions and ``evaluation.json``."""
-    folder = run / "predictions"
-    folder.mkdir(exist_ok=True)
+    folder = out / "predictions"
+    folder.mkdir(parents=True, exist_ok=True)
 
     def save_prediction(record: ImageRecord, indices: LabelArray) -> str:
         name = f"{Path(record.file_name).stem}.png"
@@ -322,7 +340,7 @@ def _evaluate_pixels(
     save: SavePrediction = save_prediction
     if config.system == PATCHCORE:
         tested = AnyDefect(dataset)
-        predict, save = with_heat_maps(run, predict, save)
+        predict, save = with_heat_maps(out, predict, save)
     with hooks.bar(f"test {config.arm}", len(records)) as advance:
         evaluation = evaluate(
             tested,
@@ -338,7 +356,7 @@ def _evaluate_pixels(
         )
     if config.system == PATCHCORE:
         evaluation = without_classes(evaluation, dataset)
-    evaluation.save(run)
+    evaluation.save(out)
     return evaluation
 
 
