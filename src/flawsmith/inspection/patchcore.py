@@ -126,13 +126,18 @@ class Reservoir:
         self._keys, self.rows = keys, rows
 
 
-def border_cells(height: int, width: int) -> NDArray[np.intp]:
-    """Return the cell of each pixel, H x W in [0, BANDS**2): its bands from both borders."""
-    rows, columns = (
-        np.minimum(np.minimum(np.arange(n), np.arange(n)[::-1]) // BAND, BANDS - 1)
-        for n in (height, width)
-    )
-    return cast(NDArray[np.intp], rows[:, None] * BANDS + columns)
+def border_cells(height: int, width: int, rows: slice = slice(None)) -> NDArray[np.intp]:
+    """Return the cell of each pixel, H x W in [0, BANDS**2): its bands from both borders.
+
+    Of an image of ``height`` x ``width`` pixels, all rows or a range of them.
+    """
+
+    def bands(length: int, part: slice) -> NDArray[np.intp]:
+        places = np.arange(*part.indices(length))
+        near = np.minimum(places, length - 1 - places)
+        return cast(NDArray[np.intp], np.minimum(near // BAND, BANDS - 1))
+
+    return bands(height, rows)[:, None] * BANDS + bands(width, slice(None))
 
 
 @dataclass(frozen=True)

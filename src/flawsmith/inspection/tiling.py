@@ -83,14 +83,19 @@ def predict_tiled(
     return scores[:, :height, :width]
 
 
+def falling_weights(tile: int, overlap: int) -> NDArray[np.float64]:
+    """Return the weight of each row of a tile: 1 inside, falling over the overlap to its border."""
+    ramp = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
+    return cast(NDArray[np.float64], np.minimum(ramp / max(overlap, 1), 1.0))
+
+
 def _weights(length: int, tile: int, overlap: int) -> dict[int, NDArray[np.float32]]:
     """Return the weights along one axis of the tile at each start.
 
     The weights of all tiles over one pixel sum to 1, in each axis and hence in their product, so
     that no second accumulator is needed and a pixel under one tile keeps its score exactly.
     """
-    ramp = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
-    falling = np.minimum(ramp / max(overlap, 1), 1.0)
+    falling = falling_weights(tile, overlap)
     starts = _starts(length, tile, overlap)
     total = np.zeros(max(length, tile))
     for start in starts:
