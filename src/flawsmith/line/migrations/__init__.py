@@ -1,0 +1,1 @@
+"""Alembic migrations of the results store; `database.open_engine` runs them."""
