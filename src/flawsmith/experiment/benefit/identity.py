@@ -40,6 +40,7 @@ MODEL_CODE = (
     "experiment/fitting.py",
     "experiment/inspection_model.py",
     "experiment/train_model.py",
+    "inspection/region_runs.py",
     "inspection/regions.py",
     "inspection/thresholds.py",
     "inspection/tiling.py",
