@@ -26,6 +26,8 @@ BoolArray = NDArray[np.bool_]
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 1 << 28  # 268 million pixels: a 5400 x 49,000 strip; more is taken for a bomb
 
+MAX_BYTES = 1 << 31  # six bytes a pixel of the largest colour image, and some
+
 MAX_RATIO = 10_000
 """Pixels in each byte beyond `FREE_PIXELS`; deflate reaches 8,256 with 1 bit a pixel."""
 
@@ -59,11 +61,29 @@ def read_image(path: Path) -> ImageArray:
     Raises:
         FlawsmithError: if the file is missing, truncated, too large or no supported image.
     """
-    with open_image(path) as image:
-        _require_whole_numbers(path, image)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FlawsmithError(f"{path} has more than {MAX_BYTES:,} bytes; that is no image")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FlawsmithError(f"there is no image {path}") from None
+    except (OSError, ValueError) as error:
+        raise FlawsmithError(f"{path} is not a readable image: {_reason(error)}") from None
+    return decode_image(data, str(path))
+
+
+def decode_image(data: bytes, name: str) -> ImageArray:
+    """Return the pixels of an encoded image as `read_image` does.
+
+    Args:
+        data: content of an image file.
+        name: what the messages call it.
+    """
+    with _open(io.BytesIO(data), name) as image:
+        _require_whole_numbers(name, data, image)
         turned = image.format == "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         if turned and image.mode in ("L", "I;16", "I;16B"):  # Pillow 13 mixes up their sides
-            return _read_with_opencv(path, image.mode)
+            return _decode_with_opencv(name, data, image.mode)
         try:
             image.load()  # turns a TIFF, and notices truncation, which OpenCV does not
             if image.mode in ("1", "L"):
@@ -72,50 +92,43 @@ def read_image(path: Path) -> ImageArray:
                 return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
             if image.mode in ("LA", "La"):
                 return np.asarray(ImageOps.exif_transpose(image).convert("L"))
-            sixteen_bit_colour = _bits_of_colour(path, image) == 16
+            sixteen_bit_colour = _bits_of_colour(data, image) == 16
             if image.mode in ("RGB", "P", "RGBA", "CMYK", "YCbCr") and not sixteen_bit_colour:
                 return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-        except Exception as error:  # see open_image
-            raise _damaged(path, error) from None
+        except Exception as error:  # see _open
+            raise _damaged(name, error) from None
         mode = image.mode
-    return _read_with_opencv(path, mode)
+    return _decode_with_opencv(name, data, mode)
 
 
-def _bits_of_colour(path: Path, image: Image.Image) -> int:
+def _bits_of_colour(data: bytes, image: Image.Image) -> int:
     """Return 16 for 48-bit PNG and TIFF, which Pillow would reduce to 8 bits a channel."""
     if image.format == "PNG":
-        with path.open("rb") as stream:
-            header = stream.read(26)
-        return 16 if header[24] == 16 else 8
+        return 16 if data[24] == 16 else 8
     if image.format == "TIFF":
         bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
         return max(bits) if isinstance(bits, tuple) else int(bits)
     return 8
 
 
-def _read_with_opencv(path: Path, mode: str) -> ImageArray:
+def _decode_with_opencv(name: str, data: bytes, mode: str) -> ImageArray:
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     try:
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
-    except (OSError, cv2.error) as error:
-        raise _damaged(path, error) from None
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise _damaged(name, error) from None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         kind = "unreadable" if pixels is None else f"of type {pixels.dtype}"
         raise FlawsmithError(
-            f"{path}: {kind} (mode {mode}); expected 8 or 16-bit grey or RGB, convert it first"
+            f"{name}: {kind} (mode {mode}); expected 8 or 16-bit grey or RGB, convert it first"
         )
-    if pixels.ndim == 3 and _is_grey_png(path):  # grey with alpha: OpenCV repeats the grey
+    grey_with_alpha = data.startswith(b"\x89PNG") and data[25:26] == b"\x04"
+    if pixels.ndim == 3 and grey_with_alpha:  # OpenCV repeats the grey
         return cast(ImageArray, np.ascontiguousarray(pixels[..., 0]))
     return cast(ImageArray, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels)
 
 
-def _is_grey_png(path: Path) -> bool:
-    with path.open("rb") as stream:
-        head = stream.read(26)
-    return head.startswith(b"\x89PNG") and head[25:] == b"\x04"
-
-
-def _require_whole_numbers(path: Path, image: Image.Image) -> None:
+def _require_whole_numbers(name: str, data: bytes, image: Image.Image) -> None:
     """Raise a `FlawsmithError` for a TIFF whose values would be read wrongly, or not at all.
 
     The tags are those of TIFF 6.0: 262 photometric interpretation, 284 planar configuration,
@@ -127,9 +140,9 @@ def _require_whole_numbers(path: Path, image: Image.Image) -> None:
     try:
         kinds = tags.get(339, (1,))
         kind = max(kinds) if isinstance(kinds, tuple) else int(kinds)
-        deep = _bits_of_colour(path, image) == 16
-    except Exception as error:  # see open_image
-        raise _damaged(path, error) from None
+        deep = _bits_of_colour(data, image) == 16
+    except Exception as error:  # see _open
+        raise _damaged(name, error) from None
     reason = ""
     if kind == 3:
         reason = "it has floating-point values, in which nothing says what white is"
@@ -141,7 +154,7 @@ def _require_whole_numbers(path: Path, image: Image.Image) -> None:
         reason = "0 is white in it, with 16 bits"
     if reason:
         raise FlawsmithError(
-            f"{path}: {reason}; scale it to 8 or 16-bit whole numbers, 0 black, grey or "
+            f"{name}: {reason}; scale it to 8 or 16-bit whole numbers, 0 black, grey or "
             "interleaved RGB, and save it again (NaN and Inf need a value of your choice)"
         )
 
@@ -160,7 +173,7 @@ def read_index_mask(path: Path) -> LabelArray:
             )
         try:
             return np.asarray(image.convert("L") if image.mode == "1" else image).copy()
-        except Exception as error:  # see open_image
+        except Exception as error:  # see _open
             raise _damaged(path, error) from None
 
 
@@ -220,38 +233,43 @@ def open_image(path: Path) -> Image.Image:
     Raises:
         FlawsmithError: if the file is missing, no image, too large or has several pages.
     """
+    return _open(path, str(path))
+
+
+def _open(source: Path | io.BytesIO, name: str) -> Image.Image:
+    """Open a file, or the content of one, as `open_image` does."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(path)
+            image = Image.open(source)
             pages = getattr(image, "n_frames", 1)  # reads the headers of all pages
     except FileNotFoundError:
-        raise FlawsmithError(f"there is no image {path}") from None
+        raise FlawsmithError(f"there is no image {name}") from None
     except UnidentifiedImageError:
         raise FlawsmithError(
-            f"{path} is not a readable image: it is empty, damaged at its start, or something else"
+            f"{name} is not a readable image: it is empty, damaged at its start, or something else"
             " (a TIFF must be 8 or 16-bit grey or RGB, with whole numbers)"
         ) from None
     except Exception as error:  # Pillow raises nearly every type on damaged files
-        raise FlawsmithError(f"{path} is not a readable image: {_reason(error)}") from None
+        raise FlawsmithError(f"{name} is not a readable image: {_reason(error)}") from None
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise FlawsmithError(
-            f"{path} claims {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
+            f"{name} claims {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are read"
         )
-    size = path.stat().st_size
+    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
     if pixels > FREE_PIXELS + MAX_RATIO * size:
         raise FlawsmithError(
-            f"{path} claims {image.width} x {image.height} pixels in {size:,} bytes: its header is "
+            f"{name} claims {image.width} x {image.height} pixels in {size:,} bytes: its header is "
             "damaged, or it is a bomb"
         )
     if pages > 1:
-        raise FlawsmithError(f"{path} has {pages} pages; split it into one file a page")
+        raise FlawsmithError(f"{name} has {pages} pages; split it into one file a page")
     return image
 
 
-def _damaged(path: Path, error: Exception) -> FlawsmithError:
-    return FlawsmithError(f"{path} is damaged or truncated: {_reason(error)}")
+def _damaged(name: str | Path, error: Exception) -> FlawsmithError:
+    return FlawsmithError(f"{name} is damaged or truncated: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
