@@ -38,6 +38,7 @@ class Query:
         until: finished before this time.
         defect_class: with at least one region of this class, whatever its case.
         reviewed: whether a person has said something of it.
+        due: only what waits for a person: it failed, is doubtful, or is audited.
     """
 
     since: datetime | None = None
@@ -46,6 +47,7 @@ class Query:
     defect_class: str | None = None
     part: str | None = None
     reviewed: bool | None = None
+    due: bool = False
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         """Return what a row of `PartRow` has to satisfy."""
@@ -60,6 +62,9 @@ class Query:
             found.append(PartRow.part == self.part)
         if self.reviewed is not None:
             found.append(PartRow.reviews.any() if self.reviewed else ~PartRow.reviews.any())
+        if self.due:
+            found.append(~PartRow.reviews.any(ReviewRow.verdict != Verdict.REVIEW.value))
+            found.append((PartRow.verdict != Verdict.PASS.value) | PartRow.audit.has())
         if self.defect_class is not None:
             found.append(
                 sa.exists()

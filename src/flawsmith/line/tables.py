@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Schemas from the first to the one of these tables, each with a file in ``migrations``."""
 
 
@@ -88,7 +88,12 @@ def _part_key(*, primary: bool = False) -> Mapped[int]:
 
 
 class ImageRow(Base):
-    """What was found in one image of a part; see `ImageInspection`."""
+    """What was found in one image of a part; see `ImageInspection`.
+
+    Attributes:
+        mean: of the pixels, 0 (black level) to 1 (white level); None if it was not measured.
+        spread: their standard deviation in the same unit.
+    """
 
     __tablename__ = "images"
     __table_args__ = (Index(None, "path", "sha256"),)
@@ -105,6 +110,8 @@ class ImageRow(Base):
     warnings: Mapped[list[Any]]
     novelty_score: Mapped[float | None]
     novelty_box: Mapped[list[Any] | None]
+    mean: Mapped[float | None]
+    spread: Mapped[float | None]
     seconds: Mapped[dict[str, Any]]
     regions: Mapped[list["RegionRow"]] = relationship(
         order_by="RegionRow.position", passive_deletes=True
@@ -154,6 +161,15 @@ class AuditRow(Base):
     part_id: Mapped[int] = _part_key(primary=True)
     rate: Mapped[float]
     sampled_at: Mapped[datetime]
+
+
+class KeyRow(Base):
+    """A secret of the store, made at random when it is first needed and never changed."""
+
+    __tablename__ = "keys"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    made_at: Mapped[datetime]
 
 
 class DeliveryRow(Base):
