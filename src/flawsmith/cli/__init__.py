@@ -20,6 +20,7 @@ VERBS = (
     "benefit",
     "compare",
     "report",
+    "rules",
     "info",
 )
 """Modules of this package in the order of the help page; each has ``register(app)``."""

@@ -168,12 +168,13 @@ class AcceptanceRules:
             small = rule.sizes_hold(region, largest=True)
             if inside and small and self._speaks_of(rule, region, view):
                 return f"ignored by '{rule.name}'"
-        threshold = self._threshold(region.class_name)
+        threshold = self.threshold(region.class_name)
         if region.score < threshold:
             return f"below the first-stage threshold {words.number(threshold)}"
         return ""
 
-    def _threshold(self, class_name: str) -> float:
+    def threshold(self, class_name: str) -> float:
+        """Return the score from which regions of a class count (first stage)."""
         for name, value in self.content.thresholds.items():
             if name != ANY and self._known(name) == class_name:
                 return value

@@ -1,0 +1,124 @@
+"""``flawsmith rules``: check acceptance rules, and choose their thresholds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flawsmith.cli.console import console
+
+if TYPE_CHECKING:
+    from flawsmith.data.schema import Schema
+    from flawsmith.inspection.thresholds import Thresholds
+    from flawsmith.line.rule_trial import Trial
+    from flawsmith.line.rules import AcceptanceRules
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    rules = typer.Typer(no_args_is_help=True, help="Check and tune acceptance rules.")
+    rules.command("check")(check)
+    app.add_typer(rules, name="rules")
+
+
+def check(
+    file: Annotated[Path, typer.Argument(help="Acceptance rules (TOML).")],
+    model: Annotated[
+        Path | None, typer.Option(help="Exported model, or a run, whose classes they are for.")
+    ] = None,
+    results: Annotated[
+        str | None,
+        typer.Option(help="Past results: store (file or URL) or JSON lines of flawsmith inspect."),
+    ] = None,
+    show: Annotated[int, typer.Option(help="Changed parts to name.", min=0)] = 20,
+) -> None:
+    """Check acceptance rules, say what they mean and what they would have decided before."""
+    from flawsmith.line.rules import AcceptanceRules
+
+    schema, thresholds = _model(model) if model else (None, None)
+    rules = AcceptanceRules.load(file, schema)
+    title = f" ({rules.content.name})" if rules.content.name else ""
+    console.print(f"{file}{title}: valid, identity {rules.identity}", markup=False)
+    for line in rules.explain():
+        console.print(f"- {line}", markup=False)
+    if schema is None and not rules.classes:
+        console.print(
+            "Classes are not checked: give --model, or write classes = [...] into the file.",
+            markup=False,
+        )
+    if schema and thresholds:
+        _print_unreachable(rules, schema, thresholds)
+    if results is not None:
+        from flawsmith.line.rule_trial import read_past, try_rules
+
+        _print_trial(try_rules(rules, read_past(results)), show)
+
+
+def _model(folder: Path) -> tuple[Schema, Thresholds | None]:
+    """Return schema and thresholds of an exported model, or of a run."""
+    from flawsmith.config import load_toml, validate
+    from flawsmith.data.schema import SCHEMA_FILE, Schema
+    from flawsmith.inspection.exported import ExportedModel
+    from flawsmith.inspection.thresholds import Thresholds
+
+    if not (folder / SCHEMA_FILE).is_file():
+        exported = ExportedModel.load(folder)
+        return exported.schema, exported.thresholds
+    path = folder / "thresholds.toml"
+    if not path.is_file():
+        return Schema.load(folder), None
+    return Schema.load(folder), validate(Thresholds, load_toml(path), source=str(path))
+
+
+def _print_unreachable(rules: AcceptanceRules, schema: Schema, thresholds: Thresholds) -> None:
+    """Say where a first-stage threshold lies below every score that the model reports."""
+    for name, lowest in zip(schema.defect_names, thresholds.pixel, strict=True):
+        chosen = rules.threshold(name)
+        if 0 < chosen < lowest:
+            console.print(
+                f"Note: {name} would count from score {chosen:g}, but the model reports no region "
+                f"of it below {lowest:.3f}, its pixel threshold.",
+                markup=False,
+            )
+
+
+def _print_trial(trial: Trial, show: int) -> None:
+    from rich.table import Table
+
+    from flawsmith.line.results import Verdict
+
+    table = Table("before", *(f"now {verdict}" for verdict in Verdict))
+    for before in (*Verdict, None):
+        counts = [trial.counts.get((before, now), 0) for now in Verdict]
+        if any(counts):
+            table.add_row(str(before) if before else "not known", *map(str, counts))
+    console.print(f"{trial.parts} past parts, decided anew:", markup=False)
+    if trial.parts:
+        console.print(table)
+    reviewed = sum(trial.person.values())
+    if reviewed:
+        missed = trial.person.get((Verdict.FAIL, Verdict.PASS), 0)
+        bad = sum(n for (person, _), n in trial.person.items() if person is Verdict.FAIL)
+        failed = trial.person.get((Verdict.PASS, Verdict.FAIL), 0)
+        good = sum(n for (person, _), n in trial.person.items() if person is Verdict.PASS)
+        console.print(
+            f"Of {reviewed} reviewed parts: {missed} of {bad} that a person failed would pass, "
+            f"{failed} of {good} that a person passed would fail.",
+            markup=False,
+        )
+    if trial.late:
+        console.print(
+            f"{trial.late} parts were late then; nothing says whether they would be now.",
+            markup=False,
+        )
+    if any(before is not None for before, _ in trial.counts):
+        console.print(f"{len(trial.changes)} parts change.", markup=False)
+    for change in trial.changes[:show]:
+        person = f", a person: {change.person}" if change.person else ""
+        text = f"{change.label}: {change.before} -> {change.after}{person}; {change.reason}"
+        console.print(text, markup=False)
+    if len(trial.changes) > show:
+        more = len(trial.changes) - show
+        console.print(f"... and {more} more; name them all with --show {len(trial.changes)}")
