@@ -3,7 +3,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -51,6 +51,7 @@ def _in_order(regions):
     return sorted(regions, key=lambda r: (r.class_id, r.box, r.centroid, r.area_px, r.score))
 
 
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 30), st.sampled_from([0.1, 0.5, 0.9])
 )
@@ -63,6 +64,7 @@ def test_regions_of_bands_are_those_of_the_whole_map(seed, height, width, share)
     assert _tracked(indices, confidences, [slice(0, height)]) != [] or not whole
 
 
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from([0.2, 0.5, 0.8]))
 def test_sums_agree_with_scipy(seed, share):
     indices, _, confidences = _map(seed, 17, 23, share)

@@ -128,6 +128,7 @@ def find_regions(
     schema: Schema,
     *,
     relative_uncertainty: float | None = None,
+    most: int | None = None,
 ) -> list[Region]:
     """Return every region of an index map, highest score first; none is too small.
 
@@ -136,6 +137,7 @@ def find_regions(
         scores: (1 + defects) x H x W in [0, 1].
         schema: names of the defects and size of a pixel.
         relative_uncertainty: of the size of a pixel, k = 2, as in `uncertainty_mm`.
+        most: measure so many, those of the highest scores; None for all.
 
     Raises:
         FlawsmithError: if the scores do not fit the index map and the schema.
@@ -151,15 +153,19 @@ def find_regions(
         np.copyto(confidences, scores[class_id], where=index_map == class_id)
     runs = find_runs(index_map, confidences, schema.num_defects)
     pieces = collect(runs, connected(len(runs), *touching(runs)))
-    return measured(pieces.values(), schema, relative_uncertainty)
+    return measured(pieces.values(), schema, relative_uncertainty, most=most)
 
 
 def measured(
-    pieces: Iterable[Piece], schema: Schema, relative_uncertainty: float | None
+    pieces: Iterable[Piece],
+    schema: Schema,
+    relative_uncertainty: float | None,
+    *,
+    most: int | None = None,
 ) -> list[Region]:
     """Return the regions of whole pieces: highest score first, then by class and reading order."""
     ordered = sorted(pieces, key=lambda piece: (-piece.score, piece.class_id, piece.first))
-    return [_measure(piece, schema, relative_uncertainty) for piece in ordered]
+    return [_measure(piece, schema, relative_uncertainty) for piece in ordered[:most]]
 
 
 def _measure(piece: Piece, schema: Schema, relative_uncertainty: float | None) -> Region:

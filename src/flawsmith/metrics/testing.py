@@ -125,7 +125,8 @@ def _inspect(
     evidence, which keeps the ROC curve meaningful. Only ``counted`` pixels (H x W) make either.
     """
     index_map = classify(scores, thresholds)
-    regions = find_regions(np.where(counted, index_map, np.uint8(0)), scores, schema)
+    counting = np.where(counted, index_map, np.uint8(0))
+    regions = find_regions(counting, scores, schema, most=1)
     if regions:
         return index_map, regions[0].score, regions[0]
     limits = np.asarray(thresholds.pixel)[:, None]
