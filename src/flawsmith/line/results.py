@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from flawsmith.config import StrictModel
+from flawsmith.inspection.findings import Novelty as Novelty
 from flawsmith.inspection.regions import Region
 
 
@@ -20,18 +21,6 @@ class Verdict(StrEnum):
     def severity(self) -> int:
         """0 for PASS, 1 for REVIEW, 2 for FAIL: of several, the highest decides."""
         return list(Verdict).index(self)
-
-
-class Novelty(StrictModel):
-    """How far an image is from everything that good parts look like.
-
-    Attributes:
-        score: 1 is the limit that was set on good validation parts; above it a person looks.
-        box: x, y, width, height in whole pixels of the place that is farthest.
-    """
-
-    score: float = Field(ge=0.0)
-    box: tuple[int, int, int, int] | None = None
 
 
 class ImageInspection(StrictModel):
