@@ -179,6 +179,16 @@ class Store:
         with self.reading() as session:
             return session.scalar(found.limit(1)) is not None
 
+    def find_copy(self, part: str, view: str, sha256: str) -> int | None:
+        """Return the last result of a part in which this view has exactly this content."""
+        found = (
+            sa.select(sa.func.max(PartRow.id))
+            .join(PartRow.images)
+            .where(PartRow.part == part, ImageRow.view == view, ImageRow.sha256 == sha256)
+        )
+        with self.reading() as session:
+            return session.scalar(found) if sha256 else None
+
     def get(self, number: int) -> PartRecord:
         """Return the part with this sequence number.
 
