@@ -2,6 +2,7 @@
 
 from flawsmith.inspection.regions import Region
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
+from flawsmith.line.tables import PartRow
 
 
 def region(name="crack", score=0.8, class_id=1, polygon=((1, 2), (3, 2), (3, 5), (1, 5)), **more):
@@ -24,6 +25,13 @@ def verdict(part="a", value=Verdict.PASS, regions=()):
     )
 
 
-def record(store, part="a", value=Verdict.PASS, regions=(), **values):
+def record(store, part="a", value=Verdict.PASS, regions=(), take="", **values):
     """Record a part with one image; return its sequence number."""
-    return store.record(verdict(part, value), [image(part, regions=regions)], **values)
+    seen = image(part, regions=regions, sha256=f"sha of {part}{take}")
+    return store.record(verdict(part, value), [seen], **values)
+
+
+def dated(store, number, time):
+    """Put a recorded part at another time."""
+    with store.transaction() as session:
+        session.get(PartRow, number).finished_at = time
