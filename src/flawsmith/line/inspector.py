@@ -12,6 +12,7 @@ from typing import Protocol
 from flawsmith.data.images import ImageArray
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.findings import Findings
+from flawsmith.line.brightness import brightness
 from flawsmith.line.part_images import PartImage
 from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection, PartVerdict
@@ -189,11 +190,12 @@ class Inspector:
             logging.getLogger(__name__).exception("inspection of %s", image.name)
             text = f"the inspection failed: {type(error).__name__}: {error}"
             return image, image.failed(text, self.identity)
+        mean, spread = brightness(image.pixels)
         return image, ImageInspection(
             image=image.name, sha256=image.sha256, part=image.part, view=image.view,
             model=self.identity, width=findings.width, height=findings.height,
             regions=findings.regions, novelty=findings.novelty, warnings=findings.warnings,
-            seconds={**image.seconds, **findings.seconds},
+            mean=mean, spread=spread, seconds={**image.seconds, **findings.seconds},
         )  # fmt: skip
 
 

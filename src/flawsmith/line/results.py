@@ -35,6 +35,8 @@ class ImageInspection(StrictModel):
         problem: why the image could not be inspected (unreadable, timeout, wrong size); it never
             counts as free of defects.
         warnings: what makes the answer doubtful although there is one (expired calibration).
+        mean: of the pixels, as a share of the largest value of their type; None if not measured.
+        spread: their standard deviation in the same unit.
         seconds: durations by stage: decode, network, regions, novelty.
     """
 
@@ -49,6 +51,8 @@ class ImageInspection(StrictModel):
     novelty: Novelty | None = None
     problem: str | None = None
     warnings: list[str] = []
+    mean: float | None = Field(default=None, ge=0.0, le=1.0)
+    spread: float | None = Field(default=None, ge=0.0, le=1.0)
     seconds: dict[str, float] = {}
 
     @model_validator(mode="after")

@@ -271,7 +271,7 @@ def _image_row(position: int, image: ImageInspection) -> ImageRow:
     return ImageRow(
         position=position, path=image.image, view=image.view, sha256=image.sha256,
         model=image.model, width=image.width, height=image.height, problem=image.problem,
-        warnings=image.warnings, seconds=image.seconds,
+        warnings=image.warnings, seconds=image.seconds, mean=image.mean, spread=image.spread,
         novelty_score=novelty.score if novelty else None,
         novelty_box=list(novelty.box) if novelty and novelty.box else None,
         regions=[_region_row(n, region) for n, region in enumerate(image.regions)],
@@ -313,6 +313,7 @@ def _inspection(part: str, row: ImageRow) -> ImageInspection:
     return ImageInspection(
         image=row.path, sha256=row.sha256, part=part, view=row.view, model=row.model,
         width=row.width, height=row.height, problem=row.problem, warnings=row.warnings,
+        mean=row.mean, spread=row.spread,
         seconds=row.seconds, novelty=Novelty.model_validate(novelty) if novelty else None,
         regions=[Region.model_validate(region.measures) for region in row.regions],
     )  # fmt: skip

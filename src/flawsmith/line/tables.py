@@ -91,7 +91,7 @@ class ImageRow(Base):
     """What was found in one image of a part; see `ImageInspection`.
 
     Attributes:
-        mean: of the pixels, 0 (black level) to 1 (white level); None if it was not measured.
+        mean: of the pixels, as a share of the largest value; None if it was not measured.
         spread: their standard deviation in the same unit.
     """
 
