@@ -206,4 +206,4 @@ class _Excess:
         kept = max(end - self._reach, 0)
         self._held, self._first = [held[kept - self._first :]], kept
         self._done = end
-        return cast(Floats, excess)
+        return excess
