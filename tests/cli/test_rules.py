@@ -1,5 +1,6 @@
 """``flawsmith rules`` as a user types it."""
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -130,6 +131,52 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     SCHEMA.model_copy(update={"defects": make_defects(["krack"])}).save(tmp_path)
     error = said(["check", rules, "--model", tmp_path], monkeypatch, capsys, status=2)
     assert "there is no class 'crack'; did you mean 'krack'?" in error
+
+
+@pytest.fixture(scope="module")
+def run(pouch_folder, tmp_path_factory):
+    from flawsmith.experiment.train_model import configure_model, train_model
+    from flawsmith.training.loop import Hooks
+
+    run = tmp_path_factory.mktemp("runs") / "real"
+    config = configure_model(
+        "machine_vision", "tiny", pouch_folder, fold=1, synthetic=[], arm=None, overrides=[]
+    )
+    train_model(config, run, Hooks(), resume=False)
+    return run
+
+
+def test_tuned_rules_are_written_and_valid(run, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "rules.toml"
+    printed = said(["tune", run, "--max-escape", 0.9, "--out", out], monkeypatch, capsys)
+    assert "the model's own threshold: escape " in printed
+    assert "chosen without the part: escape " in printed
+    assert "cannot be shown with" in printed or "Shown for escape" in printed
+    assert f"Written: {out}" in printed
+    checked = said(["check", out, "--model", run], monkeypatch, capsys)
+    assert "(tuned on real): valid" in checked
+    assert "FAIL by 'any defect': any defect; one or more of these in any one view" in checked
+    before = out.read_bytes()
+    error = said(["tune", run, "--max-escape", 0.9, "--out", out], monkeypatch, capsys, status=2)
+    assert f"{out} exists already" in error
+    assert out.read_bytes() == before
+
+
+def test_tuning_says_what_it_cannot_do(run, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "rules.toml"
+    error = said(
+        ["tune", tmp_path, "--max-escape", 0.1, "--out", out], monkeypatch, capsys, status=2
+    )
+    assert str(tmp_path) in error
+    shutil.copytree(run, tmp_path / "all")
+    config = tmp_path / "all" / "config.toml"
+    config.write_text(config.read_text().replace("share = 0.34", "share = 0.0"))
+    error = said(
+        ["tune", tmp_path / "all", "--max-escape", 0.1, "--out", out],
+        monkeypatch, capsys, status=2,
+    )  # fmt: skip
+    assert "kept no parts for inner validation" in error
+    assert not out.exists()
 
 
 def check_table(printed):

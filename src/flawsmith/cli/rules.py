@@ -11,6 +11,7 @@ from flawsmith.cli.console import console
 
 if TYPE_CHECKING:
     from flawsmith.data.schema import Schema
+    from flawsmith.experiment.tuned_rules import Tuning
     from flawsmith.inspection.thresholds import Thresholds
     from flawsmith.line.rule_trial import Trial
     from flawsmith.line.rules import AcceptanceRules
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     rules = typer.Typer(no_args_is_help=True, help="Check and tune acceptance rules.")
     rules.command("check")(check)
+    rules.command("tune")(tune)
     app.add_typer(rules, name="rules")
 
 
@@ -54,6 +56,47 @@ def check(
         from flawsmith.line.rule_trial import read_past, try_rules
 
         _print_trial(try_rules(rules, read_past(results)), show)
+
+
+def tune(
+    run: Annotated[Path, typer.Argument(help="Run folder of an inspection model.")],
+    max_escape: Annotated[
+        float, typer.Option(help="Share of defective parts that may pass.", min=0, max=1)
+    ],
+    max_overkill: Annotated[
+        float | None, typer.Option(help="Share of good parts that may fail. [fewest]", min=0, max=1)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Rules file to make.")] = Path("rules.toml"),
+) -> None:
+    """Choose a threshold for each class on the validation parts of a run; write rules."""
+    from flawsmith.cli.train import training_hooks
+    from flawsmith.experiment.rule_tuning import tune_rules
+
+    hooks = training_hooks()
+    _print_tuning(tune_rules(run, out, hooks, max_escape=max_escape, max_overkill=max_overkill))
+    console.print(f"Written: {out}; see flawsmith rules check {out} --model {run}", markup=False)
+
+
+def _print_tuning(tuning: Tuning) -> None:
+    from rich.table import Table
+
+    from flawsmith.experiment.tuned_rules import told
+
+    table = Table("class", "pixel threshold", "threshold")
+    for name, threshold in tuning.content.thresholds.items():
+        table.add_row(name, f"{tuning.lowest[name]:.3f}", f"{threshold:.3f}")
+    console.print(table)
+    for title, verdicts in (
+        ("the model's own threshold", tuning.before),
+        ("these thresholds", tuning.tuned),
+        ("chosen without the part", tuning.left_out),
+    ):
+        console.print(f"{title}: {told(verdicts)}", markup=False)
+    for what, names in (("missed", tuning.missed), ("failed though good", tuning.failed)):
+        if names:
+            console.print(f"{what}: {', '.join(names)}", markup=False)
+    for statement in tuning.statements:
+        console.print(statement, markup=False)
 
 
 def _model(folder: Path) -> tuple[Schema, Thresholds | None]:
