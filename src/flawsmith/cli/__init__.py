@@ -21,6 +21,7 @@ VERBS = (
     "compare",
     "report",
     "rules",
+    "review",
     "info",
 )
 """Modules of this package in the order of the help page; each has ``register(app)``."""
