@@ -1,0 +1,116 @@
+"""``flawsmith serve``: inspect images that come in over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flawsmith.cli.console import console
+from flawsmith.cli.stored import StoreUrl
+
+if TYPE_CHECKING:
+    from flawsmith.line.inspector import AuditDraw, Inspector
+    from flawsmith.line.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    model: Annotated[Path, typer.Option(help="Exported model.")],
+    rules: Annotated[
+        Path | None, typer.Option(help="Acceptance rules (TOML). [any region is a defect]")
+    ] = None,
+    store: StoreUrl = "results.db",
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the secret that callers have to send.")
+    ] = None,
+    queue: Annotated[
+        int, typer.Option(min=1, max=1000, help="Images at once; more are sent away.")
+    ] = 8,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=268, help="Largest image, in million pixels.")
+    ] = 64.0,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, max=1 << 31, help="Largest image as a file.")
+    ] = 64 << 20,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL", envvar="FLAWSMITH_SINKS",
+            help="mqtt://host/topic, opc.tcp://..., https://..., file:...; may be repeated.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="CPU, GPU ...")] = "CPU",
+    audit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of passed parts to send to review too.")
+    ] = 0.0,
+) -> None:  # fmt: skip
+    """Inspect posted images: verdict and regions in the answer, stored before it is given."""
+    _require_extra()
+    import logging
+
+    from flawsmith.line.service import Service, ServiceSettings
+    from flawsmith.line.service_auth import read_token, require_token
+    from flawsmith.line.sinks import open_sink
+    from flawsmith.line.store import Store
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("alembic", "asyncua", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    token = read_token(token_file) if token_file is not None else None
+    require_token(host, token)
+    settings = ServiceSettings(
+        host=host, port=port, token=token, queue=queue, max_pixels=round(max_megapixels * 1e6),
+        max_bytes=max_bytes,
+    )  # fmt: skip
+    sinks = [open_sink(url) for url in sink or ()]
+    with Store(store) as opened:
+        inspector = _inspector(model, rules, opened, [s.name for s in sinks], device, audit)
+        service = Service(inspector, settings, sinks)
+
+        def ready(url: str) -> None:
+            views = ", ".join(inspector.rules.expected_views) or "any"
+            console.print(
+                f"model {inspector.identity[:16]}, views of a part: {views}, store {opened.name}\n"
+                f"serving at {url} (description: {url}/openapi.json)", markup=False,
+            )  # fmt: skip
+
+        service.run(ready)
+
+
+def _require_extra() -> None:
+    from flawsmith.line.sinks.base import require_package
+
+    for package in ("fastapi", "prometheus_client", "uvicorn"):
+        require_package(package, "serve", "flawsmith serve")
+
+
+def _inspector(
+    model: Path,
+    rules_file: Path | None,
+    store: Store,
+    sinks: list[str],
+    device: str,
+    audit_rate: float,
+) -> Inspector:
+    from flawsmith.inspection.exported import ExportedModel
+    from flawsmith.inspection.runtime import Runtime
+    from flawsmith.line.audit import AuditLot
+    from flawsmith.line.inspector import Inspector
+    from flawsmith.line.rules import AcceptanceRules
+
+    exported = ExportedModel.load(model)
+    if rules_file is not None:
+        rules = AcceptanceRules.load(rules_file, exported.schema)
+    else:
+        rules = AcceptanceRules.default(exported.schema, exported.thresholds)
+    draw: AuditDraw | None = AuditLot(store, audit_rate).rate_for if audit_rate else None
+    runtime = Runtime(exported, device=device)
+    return Inspector(runtime, exported.identity, rules, store, sinks=sinks, audit=draw)

@@ -1,0 +1,79 @@
+"""``flawsmith sinks``: how far the receivers of verdicts are behind."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flawsmith.cli.console import console
+from flawsmith.cli.stored import StoreUrl, open_store
+from flawsmith.errors import FlawsmithError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    sinks = typer.Typer(no_args_is_help=True, help="What receivers of verdicts have been told.")
+    sinks.command("status")(status)
+    sinks.command("retry")(retry)
+    app.add_typer(sinks, name="sinks")
+
+
+def status(
+    store: StoreUrl = "results.db",
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON for each sink.")] = False,
+) -> None:
+    """Show for each sink what it has taken, what waits and why; status 1 if something waits."""
+    import dataclasses
+    from json import dumps
+
+    from rich.table import Table
+
+    from flawsmith.line.sinks.outbox import Outbox
+
+    with open_store(store) as opened:
+        states = Outbox(opened).states()
+    if json:
+        for state in states:
+            print(dumps(dataclasses.asdict(state), default=str, ensure_ascii=False))
+    elif not states:
+        console.print("no sink has ever been given to this store")
+    else:
+        table = Table("sink", "delivered", "waiting", "since", "tries", "last error")
+        for s in states:
+            since = f"{s.lag_seconds:.0f} s" if s.pending else ""
+            cells = [
+                s.sink,
+                str(s.delivered),
+                str(s.pending),
+                since,
+                str(s.attempts),
+                s.error or "",
+            ]
+            table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+        console.print(table)
+    if any(state.pending for state in states):
+        raise typer.Exit(1)
+
+
+def retry(
+    sink: Annotated[
+        str | None, typer.Argument(help="Name, as flawsmith sinks status shows it. [all]")
+    ] = None,
+    store: StoreUrl = "results.db",
+) -> None:
+    """Make what waits due at once; the service that has the sink then tries it."""
+    from flawsmith.line.sinks.outbox import Outbox
+
+    with open_store(store) as opened:
+        outbox = Outbox(opened)
+        known = [state.sink for state in outbox.states()]
+        if sink is not None and sink not in known:
+            from flawsmith.registry import nearest_name
+
+            raise FlawsmithError(
+                f"no sink {sink} in this store{nearest_name(sink, known)} "
+                f"(known: {', '.join(known) or 'none'})"
+            )
+        count = outbox.retry(sink)
+    console.print(f"{count} messages are due now")

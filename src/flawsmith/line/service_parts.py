@@ -1,0 +1,210 @@
+"""Parts of the service: from posted images to stored verdicts; nothing accepted is forgotten."""
+
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import sqlalchemy as sa
+from PIL import Image
+
+from flawsmith.errors import FlawsmithError
+from flawsmith.line.assembler import VIEW_TIMEOUT_SECONDS
+from flawsmith.line.inspector import Inspector, OpenPart
+from flawsmith.line.part_images import PartImage
+from flawsmith.line.part_record import PartRecord
+from flawsmith.line.results import ImageInspection
+from flawsmith.line.store import Store
+from flawsmith.line.tables import ImageRow, PartRow
+
+MAX_OPEN = 1000
+"""Parts that wait for a view, or for a store that works again; more are not accepted."""
+
+MAX_VIEWS = 100
+"""Images of one part; it is concluded when it has so many."""
+
+RETRY_SECONDS = 5.0
+"""Between attempts to store a part after the store has failed."""
+
+UNREADABLE, TOO_LARGE = "unreadable", "too large"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an image.
+
+    Attributes:
+        record: of its part, as it is stored; None while views are missing.
+        missing: those views.
+        seen: what was found in this image; None if it was stored before.
+        refusal: why it could not be inspected at all: `UNREADABLE`, `TOO_LARGE` or empty.
+        repeated: the same image of the same part and view is stored already; this is that result.
+    """
+
+    record: PartRecord | None
+    missing: tuple[str, ...] = ()
+    seen: ImageInspection | None = None
+    refusal: str = ""
+    repeated: bool = False
+
+
+@dataclass
+class _Waiting:
+    """A part that is not stored yet.
+
+    Attributes:
+        since: when its first image was taken up, on a monotonic clock.
+        last: when its last one was.
+        refusals: sha256 -> refusal, of those that have one.
+        not_before: after a store that failed: when to try again.
+    """
+
+    part: OpenPart
+    since: float
+    last: float
+    refusals: dict[str, str] = field(default_factory=dict)
+    not_before: float | None = None
+
+
+class ServiceParts:
+    """Collects the views of parts, and keeps each part until the store has it.
+
+    Unlike `PartAssembler`, which reads images that are still there after a stop, it outlives a
+    store that fails, and it knows an image that a client sends again. One thread uses it.
+
+    Args:
+        inspector: inspects, decides and stores.
+        max_pixels: of an image; a larger one is stored as not inspected.
+        stored: called with each part that is stored.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        *,
+        max_pixels: int,
+        stored: Callable[[PartRecord], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inspector = inspector
+        self._max_pixels = max_pixels
+        self._announce = stored
+        self._clock = clock
+        self._open: dict[str, _Waiting] = {}
+        self.expected = inspector.rules.expected_views
+        self.timeout = inspector.rules.timeout_seconds or VIEW_TIMEOUT_SECONDS
+
+    def __len__(self) -> int:
+        """Return how many parts are not stored yet."""
+        return len(self._open)
+
+    def add(self, image: PartImage) -> Outcome:
+        """Inspect an image, and conclude its part if nothing is missing any more.
+
+        Raises:
+            FlawsmithError: if the part could not be stored; it is kept, and tried again.
+        """
+        number = _stored_number(self._inspector.store, image)
+        if number is not None:
+            return Outcome(self._inspector.store.get(number), repeated=True)
+        now = self._clock()
+        if image.part not in self._open:
+            self._open[image.part] = _Waiting(OpenPart(image.part), now, now)
+        waiting = self._open[image.part]
+        seen = self._look(image, waiting)
+        refusal = waiting.refusals.get(image.sha256, "")
+        names = {view.view for view in waiting.part.views}
+        missing = tuple(view for view in self.expected if view not in names)
+        if missing and len(waiting.part.views) < MAX_VIEWS:
+            return Outcome(None, missing, seen, refusal)
+        return Outcome(self._conclude(waiting), (), seen, refusal)
+
+    def settle(self, *, everything: bool = False) -> list[str]:
+        """Conclude the parts that have waited too long, or could not be stored before.
+
+        Args:
+            everything: no more images will come.
+
+        Returns:
+            Names of parts that could not be stored.
+        """
+        failed = []
+        for name, waiting in list(self._open.items()):
+            now = self._clock()
+            if waiting.not_before is not None:
+                due = now >= waiting.not_before
+            else:
+                due = now - waiting.since >= self.timeout
+            if due or everything:
+                try:
+                    self._conclude(waiting)
+                except FlawsmithError as error:
+                    _log.error("part %s is not stored: %s", name, error)
+                    failed.append(name)
+                    if not everything:
+                        break  # the others would fail as slowly
+        return failed
+
+    def _look(self, image: PartImage, waiting: _Waiting) -> ImageInspection:
+        for view in waiting.part.views:
+            if (view.view, view.sha256) == (image.view, image.sha256):  # sent again
+                return view
+        waiting.last = self._clock()
+        refusal, image = self._read(image)
+        if refusal:
+            waiting.refusals[image.sha256] = refusal
+        return self._inspector.look(image, waiting.part)
+
+    def _read(self, image: PartImage) -> tuple[str, PartImage]:
+        """Decode an image whose header claims an allowed size; return why not, and the image."""
+        size = _claimed_size(image.data)
+        if size is not None and size[0] * size[1] > self._max_pixels:
+            text = (
+                f"{image.name} claims {size[0]} x {size[1]} pixels; this service inspects at most "
+                f"{self._max_pixels:,}"
+            )
+            return TOO_LARGE, replace(image, data=b"", problem=text)
+        image = image.decoded()
+        return UNREADABLE if image.problem else "", image
+
+    def _conclude(self, waiting: _Waiting) -> PartRecord:
+        part = waiting.part
+        waited = waiting.last - waiting.since if len(part.views) > 1 else None
+        try:
+            record = self._inspector.conclude(part, waited_seconds=waited)
+        except FlawsmithError:
+            waiting.not_before = self._clock() + RETRY_SECONDS
+            raise
+        del self._open[part.part]
+        self._announce(record)
+        return record
+
+
+def newest_number(store: Store, part: str) -> int | None:
+    """Return the sequence number of a part's last verdict, None if there is none."""
+    with store.reading() as session:
+        return session.scalar(sa.select(sa.func.max(PartRow.id)).where(PartRow.part == part))
+
+
+def _stored_number(store: Store, image: PartImage) -> int | None:
+    """Return the number of the part that has this very image, by part, view and content."""
+    found = sa.select(sa.func.max(ImageRow.part_id)).where(
+        ImageRow.path == image.name, ImageRow.sha256 == image.sha256
+    )
+    with store.reading() as session:
+        return session.scalar(found)
+
+
+def _claimed_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height in an image's header; None if there is no readable one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(io.BytesIO(data)).size
+    except Exception:  # Pillow raises nearly every type on damaged files; decoding says which
+        return None
