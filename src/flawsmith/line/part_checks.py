@@ -32,11 +32,20 @@ def without_copies(views: Sequence[ImageInspection]) -> list[ImageInspection]:
 
     The same image that was inspected twice with two answers is no copy.
     """
-    kept: dict[str, ImageInspection] = {}
-    for view in sorted(views, key=lambda v: (v.view, v.sha256, v.image, v.model_dump_json())):
-        # Name and durations of the file may differ.
-        kept.setdefault(view.model_dump_json(exclude={"image", "seconds"}), view)
-    return list(kept.values())
+    groups: dict[tuple[str, str], list[ImageInspection]] = {}
+    for view in views:
+        groups.setdefault((view.view, view.sha256), []).append(view)
+    kept: list[ImageInspection] = []
+    for _, group in sorted(groups.items()):
+        answers: dict[str, ImageInspection] = {}
+        if len(group) > 1:  # else there is nothing to compare with, which takes time
+            group = sorted(group, key=lambda view: view.model_dump_json())
+        for view in group:
+            # Name of the file and durations may differ.
+            answer = view.model_dump_json(exclude={"image", "seconds"}) if len(group) > 1 else ""
+            answers.setdefault(answer, view)
+        kept += answers.values()
+    return kept
 
 
 def check_part(

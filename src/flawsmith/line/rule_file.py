@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
@@ -106,7 +107,7 @@ class Selection(StrictModel):
             raise ValueError(cls.ADVICE)
         return limit
 
-    @property
+    @cached_property
     def limits(self) -> dict[str, Limit]:
         """The limits that are given, by the name of their measure."""
         values = {name: getattr(self, name) for name in MEASURES}

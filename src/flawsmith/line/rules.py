@@ -103,6 +103,11 @@ class AcceptanceRules:
         """How long a part waits for its views after the first; None: for ever."""
         return self.content.part.timeout_seconds
 
+    @property
+    def located_zones(self) -> tuple[str, ...]:
+        """Names of the zones that have to be found with the part in each image."""
+        return tuple(dict.fromkeys(z.name for z in self.content.zones if z.located))
+
     def explain(self) -> list[str]:
         """Return everything that the rules decide, a sentence each."""
         return words.explain(self.content, self.classes)

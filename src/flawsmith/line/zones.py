@@ -1,6 +1,7 @@
 """Named places in a view: whether a region touches one, or lies wholly inside."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import combinations, pairwise
 from typing import Annotated, Self
 
@@ -51,7 +52,7 @@ class Zone(StrictModel):
                 raise ValueError("the polygon has no area")
         return self
 
-    @property
+    @cached_property
     def corners(self) -> list[Point]:
         """x, y of the corners, in order around the zone."""
         if self.polygon is not None:
@@ -59,12 +60,25 @@ class Zone(StrictModel):
         x, y, width, height = self.box or (0.0, 0.0, 0.0, 0.0)
         return [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
 
+    @cached_property
+    def _bounds(self) -> tuple[float, float, float, float]:
+        columns, rows = zip(*self.corners, strict=True)
+        return min(columns), min(rows), max(columns), max(rows)
+
+    def _is_apart(self, box: Box) -> bool:
+        """Whether the box is outside the box around the zone, which is quickly told."""
+        left, top, right, bottom = self._bounds
+        x, y, width, height = box
+        return x >= right or y >= bottom or x + width <= left or y + height <= top
+
     def touches(self, box: Box) -> bool:
         """Whether any part of a box of whole pixels lies in a zone that has a shape."""
-        return _area(_clip(self.corners, box)) > SLACK
+        return not self._is_apart(box) and _area(_clip(self.corners, box)) > SLACK
 
     def covers(self, box: Box) -> bool:
         """Whether a box of whole pixels lies wholly in a zone that has a shape."""
+        if self._is_apart(box):
+            return False
         return _area(_clip(self.corners, box)) >= box[2] * box[3] * (1 - 1e-9)
 
 
