@@ -22,6 +22,11 @@ VERBS = (
     "report",
     "rules",
     "review",
+    "inspect",
+    "results",
+    "replay",
+    "serve",
+    "sinks",
     "info",
 )
 """Modules of this package in the order of the help page; each has ``register(app)``."""

@@ -25,7 +25,9 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int | None, *, unit: str = "images") -> Iterator[Advance]:
+def progress(
+    title: str, total: int | None, *, unit: str = "images", on: Console = console
+) -> Iterator[Advance]:
     """Show a bar with count, note, elapsed and remaining time; quiet when not on a terminal."""
     bar = Progress(
         TextColumn("[bold]{task.description}"),
@@ -36,8 +38,8 @@ def progress(title: str, total: int | None, *, unit: str = "images") -> Iterator
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=on,
+        disable=not on.is_terminal,
     )
     with bar:
         task = bar.add_task(title, total=total, note="")

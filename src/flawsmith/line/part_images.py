@@ -87,8 +87,13 @@ class PartImage:
 
 def printable(path: Path) -> str:
     """Return the absolute path as text that every database and terminal can take."""
-    name = os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return printable_text(str(path.absolute()))
+
+
+def printable_text(name: str) -> str:
+    """Return a name with everything escaped that is no character, or controls a terminal."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _read_file(path: Path) -> bytes:

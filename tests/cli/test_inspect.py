@@ -1,0 +1,277 @@
+"""``flawsmith inspect``, ``results`` and ``replay`` as a line PC runs them."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from flawsmith.cli import build_app
+from flawsmith.errors import FlawsmithError
+from flawsmith.inspection.exported import ExportedModel, ModelCard
+from flawsmith.inspection.thresholds import Thresholds
+from flawsmith.line.results import Verdict
+from flawsmith.line.store import Store
+
+from ..inspection.conftest import schema, write_network
+
+COMMAND = str(Path(sys.executable).with_name("flawsmith"))
+RULES = """
+[part]
+views = ["left", "right"]
+timeout_seconds = 2
+[[rules]]
+name = "no bright spot"
+type = "bright"
+verdict = "FAIL"
+[[rules]]
+name = "dark spots"
+type = "dark"
+verdict = "REVIEW"
+"""
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """An exported model that calls dark and bright pixels defects."""
+    folder = tmp_path_factory.mktemp("models") / "spots"
+    folder.mkdir()
+    card = ModelCard(
+        name="spots", backend="openvino", precision="fp32", defect_schema=schema(),
+        thresholds=Thresholds(pixel=[0.5, 0.5], region=0.6), tile=64, overlap=32,
+        window=(64, 64), multiple=32, code_version="0",
+    )  # fmt: skip
+    write_network(folder, card.defect_schema)
+    ExportedModel.write(folder, card)
+    return folder
+
+
+def picture(path, seed=0, *, bright=False, dark=False):
+    pixels = np.random.default_rng(seed).integers(100, 150, (48, 80), np.uint8)
+    if bright:
+        pixels[10:20, 30:45] = 250
+    if dark:
+        pixels[30:33, 5:60] = 3
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "rules.toml").write_text(RULES)
+    return tmp_path
+
+
+def flawsmith(place, *arguments, status=0, **options):
+    done = subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        capture_output=True, timeout=120, cwd=place, check=False, **options,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def lines(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_folder_of_parts_with_views(place, model):
+    picture(place / "in" / "a_left.png", 1)
+    picture(place / "in" / "a_right.png", 2)
+    picture(place / "in" / "b_left.png", 3, bright=True)
+    picture(place / "in" / "b_right.png", 4)
+    picture(place / "in" / "c_left.png", 5)
+    (place / "in" / "d_left.png").write_bytes((place / "in" / "a_left.png").read_bytes()[:-500])
+    picture(place / "in" / "d_right.png", 7, dark=True)
+    picture(place / "in" / "stray.png", 8)
+    given = [
+        "in", "--model", model, "--rules", "rules.toml", "--part-pattern", "{part}_{view}.png",
+    ]  # fmt: skip
+    done = flawsmith(place, "inspect", *given, "--out", "out", "--overlays", "--heartbeat", "beat")
+    found = {line["part"]: line for line in lines(done)}
+    stray = str(place / "in" / "stray.png")
+    assert {name: line["verdict"] for name, line in found.items()} == {
+        "a": "PASS", "b": "FAIL", "c": "REVIEW", "d": "REVIEW", stray: "REVIEW",
+    }  # fmt: skip
+    assert [line["id"] for line in lines(done)] == [1, 2, 3, 4, 5]
+    assert found["c"]["reasons"][0]["text"] == "view right is missing"
+    assert {r["rule"] for r in found["d"]["reasons"]} == {"unreadable image", "dark spots"}
+    (region,) = found["b"]["images"][0]["regions"]
+    assert (region["class_name"], region["box"]) == ("bright", [30, 10, 15, 10])
+    assert done.stderr == b""  # it is no terminal
+    assert (place / "out" / "results.jsonl").read_bytes() == done.stdout
+    names = sorted(path.name for path in (place / "out" / "overlays").iterdir())
+    assert names == [
+        "000001_a_left.png", "000001_a_right.png", "000002_b_left.png", "000002_b_right.png",
+        "000003_c_left.png", "000004_d_right.png",
+    ]  # fmt: skip
+    beat = json.loads((place / "beat").read_text())
+    assert (beat["state"], beat["parts"], beat["last_result"]) == ("stopped", 5, 5)
+    # The same images again are the same results, not new ones.
+    assert lines(flawsmith(place, "inspect", *given)) == lines(done)
+    check_results(place)
+    check_replay(place, model)
+
+
+def check_results(place):
+    listed = flawsmith(place, "results").stdout.decode()
+    assert "5 parts: 1 PASS, 3 REVIEW, 1 FAIL" in listed
+    assert "view right is missing" in listed
+    only = flawsmith(place, "results", "--class", "bright", "--export", "jsonl")
+    assert [line["part"] for line in lines(only)] == ["b"]
+    text = flawsmith(place, "results", "--verdict", "review", "--export", "csv").stdout.decode()
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["id"] for row in rows] == ["3", "4", "5"]
+    assert rows[1]["defects"] == "1 dark"
+    none = flawsmith(place, "results", "--until", "2001-01-01", "--export", "jsonl")
+    assert none.stdout == b""
+    told = flawsmith(place, "results", "retain", "--keep-days", 30).stdout.decode()
+    assert "0 passed parts" in told
+    assert (
+        "expected PASS" in flawsmith(place, "results", "--verdict", "x", status=2).stderr.decode()
+    )
+
+
+def check_replay(place, model):
+    same = ["--model", model, "--rules", "rules.toml"]
+    assert b"the same answer, FAIL with 1 regions" in flawsmith(place, "replay", 2, *same).stdout
+    milder = place / "milder.toml"
+    milder.write_text(RULES.replace('"FAIL"', '"REVIEW"'))
+    other = flawsmith(place, "replay", 2, "--model", model, "--rules", milder, status=1).stdout
+    assert b"FAIL then, REVIEW now" in other
+    assert b"rules " in other
+    picture(place / "in" / "b_left.png", 9)
+    assert b"another image now" in flawsmith(place, "replay", 2, *same, status=2).stderr
+    (place / "in" / "b_left.png").unlink()
+    assert b"put the image back" in flawsmith(place, "replay", 2, *same, status=2).stderr
+    assert b"no result 99" in flawsmith(place, "replay", 99, *same, status=2).stderr
+
+
+def test_frames_as_csv(place, model):
+    def frame(part, view, path):
+        data = path.read_bytes()
+        head = json.dumps({"part": part, "view": view, "bytes": len(data)}).encode()
+        return len(head).to_bytes(4, "big") + head + data
+
+    picture(place / "1.png", 1)
+    picture(place / "2.png", 2)
+    stream = frame("=a", "left", place / "1.png") + frame("=a", "right", place / "2.png")
+    stream += frame("b", "left", place / "2.png")
+    given = ["inspect", "--stdin", "--model", model, "--rules", "rules.toml", "--format", "csv"]
+    rows = list(csv.DictReader(io.StringIO(flawsmith(place, *given, input=stream).stdout.decode())))
+    assert [(r["part"], r["verdict"]) for r in rows] == [("'=a", "PASS"), ("b", "REVIEW")]
+    broken = flawsmith(place, *given, "--store", "2.db", input=stream[:-10], status=2)
+    rows = list(csv.DictReader(io.StringIO(broken.stdout.decode())))
+    assert [(r["part"], r["verdict"]) for r in rows] == [("'=a", "PASS"), ("b", "REVIEW")]
+    assert b"the stream ended after" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give images, or --watch"),
+        (["in", "--stdin"], "one of the three"),
+        (["nothing*.png"], "there is no image at nothing*.png"),
+        (["in"], "which model"),
+        (["in", "--model", "in"], "is no exported model"),
+        (["in", "--model", "MODEL", "--overlays"], "give --out"),
+        (["in", "--model", "MODEL", "--format", "xml"], "expected json or csv"),
+        (["in", "--model", "MODEL", "--part-pattern", "{view}"], "it needs {part} once"),
+        (["in", "--model", "MODEL", "--rules", "absent.toml"], "cannot read the rules"),
+        (["in", "--model", "MODEL", "--store", "no/where.db"], "there is no folder"),
+        (["in", "--model", "MODEL", "--audit", "2"], "no share"),
+        (["--watch", "absent", "--model", "MODEL"], "no folder absent to watch"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told(place, model, arguments, said, monkeypatch):
+    picture(place / "in" / "a.png")
+    monkeypatch.chdir(place)
+    command = ["inspect", *(str(model) if a == "MODEL" else a for a in arguments)]
+    done = CliRunner().invoke(build_app(), command)
+    assert isinstance(done.exception, FlawsmithError), done.output
+    assert said in str(done.exception)
+    assert done.output == ""
+
+
+def test_ctrl_c_ends_a_watch_after_the_current_part(place, model):
+    (place / "in").mkdir()
+    command = [COMMAND, "inspect", "--watch", "in", "--model", str(model), "--heartbeat", "beat"]
+    process = subprocess.Popen(
+        command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        picture(place / "in" / "a.png", 1)
+        assert json.loads(process.stdout.readline())["verdict"] == "PASS"
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+        assert (process.returncode, rest, errors) == (0, "", "")
+        assert json.loads((place / "beat").read_text())["state"] == "stopped"
+    finally:
+        process.kill()
+
+
+def test_a_full_disk_announces_nothing(place, model):
+    for number in range(40):
+        picture(place / "in" / f"{number}.png", number, bright=True)
+
+    def small_files():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    command = [COMMAND, "inspect", "in", "--model", str(model)]
+    done = subprocess.run(
+        command, cwd=place, capture_output=True, preexec_fn=small_files, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert b"results store results.db: " in done.stderr
+    assert b"Traceback" not in done.stderr
+    told = [line["id"] for line in lines(done)]
+    assert 0 < len(told) < 40
+    with Store(str(place / "results.db")) as store:
+        stored = {record.id for record in store.find()}
+    assert set(told) <= stored
+    # With room again, the rest is done, and nothing twice.
+    assert len(lines(flawsmith(place, "inspect", "in", "--model", model))) == 40
+    with Store(str(place / "results.db")) as store:
+        assert store.count() == {Verdict.PASS: 0, Verdict.REVIEW: 0, Verdict.FAIL: 40}
+
+
+def test_a_watch_that_is_killed_stores_every_image_once(place, model):
+    """The same with 20 kills and 500 images: benchmarks/watch_kill.py."""
+    (place / "in").mkdir()
+    command = [COMMAND, "inspect", "--watch", "in", "--model", str(model)]
+    images, kills = 24, 3
+    random = np.random.default_rng(0)
+    process = None
+    for number in range(images):
+        if number % (images // kills) == 0:
+            if process is not None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL)
+        picture(place / "new.png", number, bright=number % 2 == 0)
+        os.replace(place / "new.png", place / "in" / f"{number}.png")
+        time.sleep(random.uniform(0, 0.5))
+    for _ in range(600):
+        with Store(str(place / "results.db")) as store:
+            if sum(store.count().values()) >= images:
+                break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with Store(str(place / "results.db")) as store:
+        found = sorted(int(Path(i.image).stem) for r in store.find() for i in r.images)
+        assert found == list(range(images))
+        assert store.count() == {Verdict.PASS: 12, Verdict.REVIEW: 0, Verdict.FAIL: 12}
+        assert [r.id for r in store.find()] == list(range(1, images + 1))
