@@ -13,6 +13,7 @@ import pytest
         "flawsmith.inspection.regions",
         "flawsmith.inspection.thresholds",
         "flawsmith.inspection.tiling",
+        "flawsmith.inspection.zones",
     ],
 )
 def test_module_runs_on_a_line_pc(module):
