@@ -7,7 +7,6 @@ decides on the line is what was calibrated.
 import hashlib
 import io
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -24,6 +23,7 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import BANK_FILE, STAGES, AnomalyModel
 from flawsmith.experiment.inspection_model import load_model_config
+from flawsmith.experiment.openvino_graph import to_openvino
 from flawsmith.experiment.training_data import training_datasets
 from flawsmith.inspection.novelty import (
     ARRAYS_FILE,
@@ -179,22 +179,19 @@ def limit_words(settings: NoveltySettings) -> str:
 
 def write_graph(model: AnomalyModel, path: Path) -> None:
     """Write a run's distances as an OpenVINO graph of one tile, uint8 or uint16 in."""
-    import openvino as ov
+    import openvino
     from openvino.preprocess import PrePostProcessor
 
     size, channels = model.tile_size, model.schema.channels
     module = NoveltyGraph(model.core, model.encoder, model.schema).eval()
     example = torch.full((1, size, size, channels), float(model.schema.black_level))
-    with warnings.catch_warnings(), torch.inference_mode():
-        # A tile has one size, so that what depends on sizes may be written down as it is.
-        warnings.simplefilter("ignore")
-        graph = ov.convert_model(module, example_input=example)
+    graph = to_openvino(module, example)
     graph.reshape([1, size, size, channels])
     processor = PrePostProcessor(graph)
-    kind = ov.Type.u8 if model.schema.bit_depth == 8 else ov.Type.u16
+    kind = openvino.Type.u8 if model.schema.bit_depth == 8 else openvino.Type.u16
     processor.input().tensor().set_element_type(kind)
-    processor.input().preprocess().convert_element_type(ov.Type.f32)
-    ov.save_model(processor.build(), path, compress_to_fp16=False)
+    processor.input().preprocess().convert_element_type(openvino.Type.f32)
+    openvino.save_model(processor.build(), path, compress_to_fp16=False)
 
 
 def _calibrated(
