@@ -11,8 +11,8 @@ from flawsmith.cli.console import console
 from flawsmith.cli.stored import StoreUrl
 
 if TYPE_CHECKING:
-    from flawsmith.line.inspector import AuditDraw, Inspector
-    from flawsmith.line.store import Store
+    from flawsmith.inspection.runtime import Runtime
+    from flawsmith.line.rules import AcceptanceRules
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +56,8 @@ def serve(
     _require_extra()
     import logging
 
+    from flawsmith.line.audit import AuditLot
+    from flawsmith.line.inspector import Inspector
     from flawsmith.line.service import Service, ServiceSettings
     from flawsmith.line.service_auth import read_token, require_token
     from flawsmith.line.sinks import open_sink
@@ -71,8 +73,12 @@ def serve(
         max_bytes=max_bytes,
     )  # fmt: skip
     sinks = [open_sink(url) for url in sink or ()]
+    runtime, acceptance = _load(model, rules, device)
     with Store(store) as opened:
-        inspector = _inspector(model, rules, opened, [s.name for s in sinks], device, audit)
+        inspector = Inspector(
+            runtime, runtime.exported.identity, acceptance, opened, sinks=[s.name for s in sinks],
+            audit=AuditLot(opened, audit).rate_for if audit else None,
+        )  # fmt: skip
         service = Service(inspector, settings, sinks)
 
         def ready(url: str) -> None:
@@ -92,25 +98,14 @@ def _require_extra() -> None:
         require_package(package, "serve", "flawsmith serve")
 
 
-def _inspector(
-    model: Path,
-    rules_file: Path | None,
-    store: Store,
-    sinks: list[str],
-    device: str,
-    audit_rate: float,
-) -> Inspector:
+def _load(model: Path, rules: Path | None, device: str) -> tuple[Runtime, AcceptanceRules]:
     from flawsmith.inspection.exported import ExportedModel
     from flawsmith.inspection.runtime import Runtime
-    from flawsmith.line.audit import AuditLot
-    from flawsmith.line.inspector import Inspector
     from flawsmith.line.rules import AcceptanceRules
 
     exported = ExportedModel.load(model)
-    if rules_file is not None:
-        rules = AcceptanceRules.load(rules_file, exported.schema)
+    if rules is None:
+        acceptance = AcceptanceRules.default(exported.schema, exported.thresholds)
     else:
-        rules = AcceptanceRules.default(exported.schema, exported.thresholds)
-    draw: AuditDraw | None = AuditLot(store, audit_rate).rate_for if audit_rate else None
-    runtime = Runtime(exported, device=device)
-    return Inspector(runtime, exported.identity, rules, store, sinks=sinks, audit=draw)
+        acceptance = AcceptanceRules.load(rules, exported.schema)
+    return Runtime(exported, device=device), acceptance
