@@ -3,7 +3,9 @@
 import io
 
 import numpy as np
+import openvino
 import pytest
+from openvino import opset13 as ops
 from scipy.ndimage import label
 
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
@@ -19,6 +21,7 @@ from flawsmith.inspection.novelty import (
     parse_expected,
 )
 from flawsmith.inspection.patchcore import BANDS
+from flawsmith.inspection.runtime import Runtime
 from flawsmith.inspection.thresholds import Thresholds
 
 SCHEMA = Schema(
@@ -186,3 +189,52 @@ def test_a_model_without_settings_is_explained(tmp_path, novelty, message):
     )  # fmt: skip
     with pytest.raises(FlawsmithError, match=message):
         NoveltyDetector.load(ExportedModel(tmp_path, card, "0" * 64))
+
+
+def write_novelty(folder):
+    """Write files whose distances are the brightness over blocks of 8 x 8 pixels."""
+    image = ops.parameter([1, TILE, TILE, 1], np.uint8, name="tiles")
+    planes = ops.transpose(ops.convert(image, "f32"), np.array([0, 3, 1, 2]))
+    mean = ops.avg_pool(planes, [8, 8], [0, 0], [0, 0], [8, 8], True)
+    model = openvino.Model([ops.result(ops.squeeze(mean, np.array([1])))], [image], "brightness")
+    openvino.save_model(model, folder / "novelty.xml", compress_to_fp16=False)
+    expected = np.array([[100.0], [10.0]], np.float32).repeat(BANDS**2, 1)
+    np.savez(folder / "novelty.npz", expected=expected)
+
+
+@pytest.fixture
+def runtime(make_model):
+    exported = make_model(novelty=settings().model_dump())
+    write_novelty(exported.folder)
+    return Runtime(ExportedModel.write(exported.folder, exported.card), threads=1)
+
+
+def test_runtime_finds_novelty_beside_regions(runtime):
+    image = np.full((200, 300), 120, np.uint8)
+    found = runtime.inspect(image)
+    assert found.novelty.score == pytest.approx(1.0)  # two deviations, which is the limit
+    image[80:120, 150:200] = 180
+    found = runtime.inspect(image)
+    assert found.novelty.score == pytest.approx(4.0, rel=0.02)
+    x, y, width, height = found.novelty.box
+    assert 140 < x < x + width < 210
+    assert 70 < y < y + height < 130
+    assert set(found.seconds) == {"tiles", "network", "regions", "novelty"}
+
+    stream = runtime.novelty.stream()
+    blocks = (image[y : y + 30] for y in range(0, 200, 30))
+    regions = list(runtime.inspect_rows(stream.watch(blocks)))
+    assert len(regions) == len(found.regions)
+    assert stream.finish().box == found.novelty.box
+
+
+def test_changed_files_are_refused(runtime):
+    folder = runtime.exported.folder
+    for name in ("novelty.npz", "novelty.xml"):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1])
+        with pytest.raises(FlawsmithError, match=rf"{name} has been changed"):
+            ExportedModel.load(folder)
+        with pytest.raises(FlawsmithError, match=rf"{name} has been changed"):
+            Runtime(runtime.exported)
+        (folder / name).write_bytes(content)

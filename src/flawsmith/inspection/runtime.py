@@ -24,6 +24,7 @@ from flawsmith.inspection.moving_grid import (
     row_starts,
 )
 from flawsmith.inspection.network import Network, compile_network
+from flawsmith.inspection.novelty import NoveltyDetector
 from flawsmith.inspection.region_tracker import RegionTracker
 from flawsmith.inspection.regions import Region
 from flawsmith.inspection.thresholds import Thresholds
@@ -69,7 +70,7 @@ class _Stages:
 
     def end(self, stage: str) -> None:
         now = time.perf_counter()
-        self.seconds[stage] += now - self._since
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
         self._since = now
 
 
@@ -115,6 +116,10 @@ class Runtime:
         self._grid = Grid(card.tile, card.overlap, card.window, card.multiple)
         self.network = network or compile_network(exported, device=device, threads=threads)
         self._threads = ThreadPoolExecutor(self.network.requests, "network")
+        self.novelty: NoveltyDetector | None = None
+        if card.novelty is not None:
+            where = device if card.backend == "openvino" else "CPU"
+            self.novelty = NoveltyDetector.load(exported, device=where, threads=threads)
 
     def inspect(self, image: ImageArray) -> Findings:
         """Return everything that the model finds in an image of any size.
@@ -129,8 +134,13 @@ class Runtime:
         stages = _Stages()
         regions = list(self._regions(iter([image]), stages))
         regions.sort(key=lambda r: (-r.score, r.class_id, r.box[1], r.box[0]))
+        novelty = None
+        if self.novelty is not None:
+            novelty = self.novelty.inspect(image)
+            stages.end("novelty")
         return Findings(
             regions=regions,
+            novelty=novelty,
             width=image.shape[1],
             height=image.shape[0],
             warnings=self.warnings(),
@@ -141,7 +151,8 @@ class Runtime:
         """Yield the regions of an image that comes in blocks of rows, each as soon as it ended.
 
         The same regions as `inspect` finds in the whole, in memory that does not grow with the
-        number of rows.
+        number of rows. Novelty is beside it: give ``stream.watch(rows)``, with ``stream`` from
+        ``self.novelty.stream()``, and ask ``stream.finish()`` when the regions have ended.
 
         Args:
             rows: blocks of any height and one width.
