@@ -136,3 +136,21 @@ def test_times_of_a_period_are_utc(results):
     until = f"{first:%Y-%m-%dT%H:%M:%S.%f}+00:00"
     assert run("list", "--store", results, "--until", until).startswith("0 parts due")
     assert run("list", "--store", results, "--since", until).endswith("2 parts due for review\n")
+
+
+def test_drift_prints_alarms_and_writes_the_page(results, tmp_path):
+    with Store(str(results)) as store:
+        for n in range(22, 100):
+            value = Verdict.PASS if n < 90 else Verdict.FAIL
+            image = ImageInspection(image=f"in/{n}.png", sha256=str(n), part=f"p{n}", mean=0.5)
+            store.record(PartVerdict(part=f"p{n}", verdict=value), [image])
+        until = store.get(81).finished_at.isoformat()
+    page = tmp_path / "drift.html"
+    said = run("drift", "--store", results, "--reference-until", until, "--every", 2, "--out", page)
+    assert "Share of failed parts (p-chart): 1 is above 0.5" in said
+    assert "1 alarm: Share of failed parts." in said
+    assert "the parts themselves first" in page.read_text()
+    numbers = json.loads(page.with_suffix(".json").read_text())
+    assert numbers["alarms"][0]["figure"] == "fail"
+    with pytest.raises(FlawsmithError, match="20 subgroups of 50 are needed"):
+        run("drift", "--store", results, "--reference-until", until)

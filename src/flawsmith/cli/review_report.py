@@ -1,4 +1,4 @@
-"""``flawsmith review report``: both stages over a period."""
+"""``flawsmith review report`` and ``drift``: both stages over a period, and what has changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from flawsmith.cli.stored import Since, StoreUrl, Until, open_store, period
 
 
 def register(review: typer.Typer) -> None:
-    """Add the verb to ``flawsmith review``."""
+    """Add the verbs to ``flawsmith review``."""
     review.command("report")(report)
+    review.command("drift")(drift)
 
 
 def report(
@@ -25,14 +26,12 @@ def report(
     ] = None,
 ) -> None:
     """Flow through both stages, escape and overkill with intervals."""
-    from flawsmith.errors import FlawsmithError
     from flawsmith.line.stage_page import headline, share_words, write_page
     from flawsmith.line.stage_report import report_stages
     from flawsmith.storage import write_text
 
     begin, end = period(since, until)
-    if out is not None and (out.suffix != ".html" or not out.parent.is_dir()):
-        raise FlawsmithError(f"--out {out}: expected a file ending in .html, in a folder there is")
+    _check(out)
     with open_store(store) as opened:
         found = report_stages(opened, since=begin, until=end)
     stages = found.stages
@@ -51,3 +50,52 @@ def report(
         write_text(numbers, found.model_dump_json(indent=2) + "\n")
         write_page(found, out)
         console.print(f"page: {out}\nnumbers: {numbers}", markup=False)
+
+
+def drift(
+    reference_until: Annotated[
+        str, typer.Option(metavar="TIME", help="End of the reference, when all was well (UTC).")
+    ],
+    reference_since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Its beginning. [the store's]")
+    ] = None,
+    store: StoreUrl = "results.db",
+    since: Since = None,
+    until: Until = None,
+    every: Annotated[int, typer.Option(help="Parts in a subgroup.")] = 50,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write; numbers go beside it as .json.")
+    ] = None,
+) -> None:
+    """Say when verdicts, scores, novelty or brightness left the limits of a reference."""
+    from flawsmith.line.drift import watch_drift
+    from flawsmith.line.drift_page import alarm_words, headline, notes, write_page
+    from flawsmith.line.periods import parse_time
+    from flawsmith.storage import write_text
+
+    begin, end = period(since, until)
+    first = parse_time(reference_since, option="--reference-since") if reference_since else None
+    last = parse_time(reference_until, option="--reference-until")
+    _check(out)
+    with open_store(store) as opened:
+        found = watch_drift(
+            opened, reference_since=first, reference_until=last, since=begin, until=end,
+            every=every,
+        )  # fmt: skip
+    for alarm in found.alarms:
+        console.print(alarm_words(alarm), markup=False)
+    console.print(headline(found), markup=False)
+    for note in notes(found):
+        console.print(f"note: {note}", markup=False)
+    if out is not None:
+        numbers = out.with_suffix(".json")
+        write_text(numbers, found.model_dump_json(indent=2) + "\n")
+        write_page(found, out)
+        console.print(f"page: {out}\nnumbers: {numbers}", markup=False)
+
+
+def _check(out: Path | None) -> None:
+    from flawsmith.errors import FlawsmithError
+
+    if out is not None and (out.suffix != ".html" or not out.parent.is_dir()):
+        raise FlawsmithError(f"--out {out}: expected a file ending in .html, in a folder there is")
