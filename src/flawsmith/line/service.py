@@ -34,6 +34,9 @@ from flawsmith.line.service_queue import InspectionQueue
 from flawsmith.line.sinks.base import Sink
 from flawsmith.line.sinks.courier import Couriers, Patience
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a caller's connection stays open between parts: longer than the cycle of a slow line."""
+
 _UPLOAD = {
     "requestBody": {
         "required": True,
@@ -106,9 +109,11 @@ class Service:
         """
         listener = _listen(self.settings.host, self.settings.port)
         host, port = listener.getsockname()[:2]
-        server = uvicorn.Server(
-            uvicorn.Config(self.app(), log_config=None, access_log=False, lifespan="off", ws="none")
-        )
+        config = uvicorn.Config(
+            self.app(), log_config=None, access_log=False, lifespan="off", ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
         # uvicorn raises the signal again after its own end; what follows has to be done first.
         before = {s: signal.signal(s, _note_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         self.start()
@@ -122,7 +127,7 @@ class Service:
                 signal.signal(number, handler)
         if unstored:
             raise FlawsmithError(
-                f"{len(unstored)} parts could not be stored and have no verdict: "
+                "parts that could not be stored and have no verdict: "
                 f"{', '.join(unstored[:10])}; inspect them again"
             )
 

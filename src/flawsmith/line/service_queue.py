@@ -108,7 +108,9 @@ class InspectionQueue:
             self._closing = True
         self._jobs.put(None)
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(STUCK_SECONDS + _FAREWELL_SECONDS)
+        if self._thread.is_alive():
+            return ["whatever was accepted last, as the inspection hangs"]
         return self.unstored
 
     def _run(self) -> None:

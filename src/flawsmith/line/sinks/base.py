@@ -86,10 +86,12 @@ def split_url(url: str, example: str) -> SplitResult:
         complete = bool(parts.hostname) and parts.port != 0
     except ValueError:
         complete = False
-    if not complete or "#" in url or any(c.isspace() for c in url):
+    plain = url.isascii() and url.isprintable() and not {" ", "#"} & set(url)
+    if not complete or not plain:
         scheme = url.partition(":")[0]
         raise FlawsmithError(
-            f"this {scheme} sink has no readable host, or a # or a space; expected {example}"
+            f"this {scheme} sink has no readable host, or a character that a URL has to write as "
+            f"%xx; expected {example}"
         )
     return parts
 

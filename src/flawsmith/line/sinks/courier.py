@@ -97,7 +97,9 @@ class Courier:
             return self._try(delivery)
         except FlawsmithError as error:  # the store is busy, full or gone
             _log.warning("sink %s: %s", self._sink.name, error)
-            return False
+        except Exception:  # the thread must outlive whatever a library raises
+            _log.exception("sink %s", self._sink.name)
+        return False
 
     def _is_due(self, delivery: Delivery) -> bool:
         remaining = (delivery.next_try_at - datetime.now(UTC)).total_seconds()
