@@ -65,6 +65,9 @@ Audit = Annotated[
 Beat = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Replaced each second while it runs.")
 ]
+LayoutFile = Annotated[
+    Path | None, typer.Option(help="Where zones and masks lie on the part (TOML).")
+]
 Device = Annotated[str, typer.Option(help="CPU, GPU, ... as the backend calls it.")]
 
 
@@ -88,6 +91,7 @@ def inspect(
     view_timeout: ViewTimeout = None,
     audit: Audit = 0.0,
     heartbeat: Beat = None,
+    part_layout: LayoutFile = None,
     device: Device = "CPU",
 ) -> None:
     """Inspect images: one line for each part, after its verdict is in the results store."""
@@ -106,8 +110,8 @@ def inspect(
     files = group_files(_files(images), pattern) if images else []
     with Store(store) as opened, stop_on_signals() as stop:
         inspector, schema = open_inspector(
-            opened, model, rules, device=device, deadline_seconds=deadline, audit=audit,
-            once=watch is not None, keep_pixels=overlays,
+            opened, model, rules, device=device, layout=part_layout, deadline_seconds=deadline,
+            audit=audit, once=watch is not None, keep_pixels=overlays,
         )  # fmt: skip
         announcer = Announcer(
             sys.stdout, line_format, out=out, schema=schema if overlays else None, warn=_warn
@@ -187,6 +191,7 @@ def open_inspector(
     rules: Path | None,
     *,
     device: str,
+    layout: Path | None = None,
     deadline_seconds: float | None = None,
     audit: float = 0.0,
     once: bool = False,
@@ -196,6 +201,7 @@ def open_inspector(
     from flawsmith.errors import FlawsmithError
     from flawsmith.inspection.exported import ExportedModel
     from flawsmith.inspection.runtime import Runtime
+    from flawsmith.inspection.zones import with_zones
     from flawsmith.line.audit import AuditLot
     from flawsmith.line.inspector import Inspector
     from flawsmith.line.rules import AcceptanceRules
@@ -209,8 +215,9 @@ def open_inspector(
         accepted = AcceptanceRules.load(rules, exported.schema)
     lot = AuditLot(store, audit) if audit else None
     runtime = Runtime(exported, device=device)
+    placed, identity = with_zones(runtime, exported.identity, layout, exported.schema.pixel_size_mm)
     inspector = Inspector(
-        runtime, exported.identity, accepted, store, deadline_seconds=deadline_seconds,
+        placed, identity, accepted, store, deadline_seconds=deadline_seconds,
         audit=lot.rate_for if lot else None, once=once, keep_pixels=keep_pixels,
     )  # fmt: skip
     return inspector, exported.schema

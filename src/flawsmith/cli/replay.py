@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flawsmith.cli.console import console
+from flawsmith.cli.inspect import LayoutFile
 from flawsmith.cli.stored import StoreUrl, open_store
 
 
@@ -23,6 +24,7 @@ def replay(
         Path | None, typer.Option(help="Acceptance rules that decided it; default as in inspect.")
     ] = None,
     store: StoreUrl = "results.db",
+    part_layout: LayoutFile = None,
     device: Annotated[str, typer.Option(help="CPU, GPU, ... as the backend calls it.")] = "CPU",
 ) -> None:
     """Inspect a stored part again; status 1 and the differences if the answer is another."""
@@ -31,7 +33,7 @@ def replay(
 
     with open_store(store) as opened:
         record = opened.get(number)
-        inspector, _ = open_inspector(opened, model, rules, device=device)
+        inspector, _ = open_inspector(opened, model, rules, device=device, layout=part_layout)
         found = inspect_again(record, inspector)
     stored = record.verdict
     for line in found.differences:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flawsmith.cli.console import console
+from flawsmith.cli.inspect import LayoutFile
 from flawsmith.cli.stored import StoreUrl
 
 if TYPE_CHECKING:
-    from flawsmith.inspection.runtime import Runtime
+    from flawsmith.inspection.zones import FindsRegions
     from flawsmith.line.rules import AcceptanceRules
 
 
@@ -47,6 +48,7 @@ def serve(
             help="mqtt://host/topic, opc.tcp://..., https://..., file:...; may be repeated.",
         ),
     ] = None,
+    part_layout: LayoutFile = None,
     device: Annotated[str, typer.Option(help="CPU, GPU ...")] = "CPU",
     audit: Annotated[
         float, typer.Option(min=0, max=1, help="Share of passed parts to send to review too.")
@@ -73,10 +75,10 @@ def serve(
         max_bytes=max_bytes,
     )  # fmt: skip
     sinks = [open_sink(url) for url in sink or ()]
-    runtime, acceptance = _load(model, rules, device)
+    placed, identity, acceptance = _load(model, rules, part_layout, device)
     with Store(store) as opened:
         inspector = Inspector(
-            runtime, runtime.exported.identity, acceptance, opened, sinks=[s.name for s in sinks],
+            placed, identity, acceptance, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
         )  # fmt: skip
         service = Service(inspector, settings, sinks)
@@ -98,9 +100,13 @@ def _require_extra() -> None:
         require_package(package, "serve", "flawsmith serve")
 
 
-def _load(model: Path, rules: Path | None, device: str) -> tuple[Runtime, AcceptanceRules]:
+def _load(
+    model: Path, rules: Path | None, layout: Path | None, device: str
+) -> tuple[FindsRegions, str, AcceptanceRules]:
+    """Return what inspects, its identity, and the rules."""
     from flawsmith.inspection.exported import ExportedModel
     from flawsmith.inspection.runtime import Runtime
+    from flawsmith.inspection.zones import with_zones
     from flawsmith.line.rules import AcceptanceRules
 
     exported = ExportedModel.load(model)
@@ -108,4 +114,8 @@ def _load(model: Path, rules: Path | None, device: str) -> tuple[Runtime, Accept
         acceptance = AcceptanceRules.default(exported.schema, exported.thresholds)
     else:
         acceptance = AcceptanceRules.load(rules, exported.schema)
-    return Runtime(exported, device=device), acceptance
+    placed, identity = with_zones(
+        Runtime(exported, device=device), exported.identity, layout,
+        exported.schema.pixel_size_mm,
+    )  # fmt: skip
+    return placed, identity, acceptance

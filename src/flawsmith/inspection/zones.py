@@ -1,5 +1,6 @@
 """Named zones and do-not-inspect masks that lie on the part and move with it."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -85,12 +86,22 @@ class PartLayout(StrictModel):
 
 
 class PartZones:
-    """Finds the part in an image and says of each region where on the part it lies."""
+    """Finds the part in an image and says of each region where on the part it lies.
 
-    def __init__(self, layout: PartLayout, locator: Locator) -> None:
-        """Use a layout with a locator in its unit."""
+    Attributes:
+        identity: SHA-256 of the layout's content and of the template's pixels.
+    """
+
+    def __init__(
+        self, layout: PartLayout, locator: Locator, template: ImageArray | None = None
+    ) -> None:
+        """Use a layout with a locator in its unit, made of the template if it has one."""
         self.layout = layout
         self.locator = locator
+        digest = hashlib.sha256(layout.model_dump_json().encode())
+        if template is not None:
+            digest.update(f"{template.dtype} {template.shape}".encode() + template.tobytes())
+        self.identity = digest.hexdigest()
 
     @classmethod
     def load(cls, path: Path, pixel_size: PixelSize | None) -> Self:
@@ -118,7 +129,7 @@ class PartZones:
                 f"{path}: 'locate.image' = {name!r} is no name of a file beside the layout"
             )
         template = read_image(path.parent / name)
-        return cls(layout, TemplateLocator(layout.locate, template, size, layout.unit))
+        return cls(layout, TemplateLocator(layout.locate, template, size, layout.unit), template)
 
     def place(self, image: ImageArray, regions: Sequence[Region]) -> list[Region]:
         """Return the regions with their places on the part.
@@ -160,6 +171,27 @@ class ZonedModel:
             warnings = [*warnings, str(error)]
         seconds = {**findings.seconds, "location": time.monotonic() - began}
         return replace(findings, regions=regions, warnings=warnings, seconds=seconds)
+
+
+def with_zones(
+    model: FindsRegions, identity: str, path: Path | None, pixel_size: PixelSize | None
+) -> tuple[FindsRegions, str]:
+    """Return a model that places its regions, and the identity of model and layout together.
+
+    Args:
+        model: finds regions.
+        identity: of the model.
+        path: of the layout; without one, model and identity stay as they are.
+        pixel_size: in mm; None without a calibration.
+
+    Raises:
+        FlawsmithError: as `PartZones.load`.
+    """
+    if path is None:
+        return model, identity
+    zones = PartZones.load(path, pixel_size)
+    both = hashlib.sha256(f"{identity} {zones.identity}".encode()).hexdigest()
+    return ZonedModel(model, zones), both
 
 
 def place_regions(
