@@ -190,6 +190,7 @@ def test_frames_as_csv(place, model):
         (["in", "--model", "MODEL", "--rules", "absent.toml"], "cannot read the rules"),
         (["in", "--model", "MODEL", "--store", "no/where.db"], "there is no folder"),
         (["in", "--model", "MODEL", "--audit", "2"], "no share"),
+        (["in", "--model", "MODEL", "--rules", "rules.toml"], "the views left, right"),
         (["--watch", "absent", "--model", "MODEL"], "no folder absent to watch"),
     ],
 )  # fmt: skip
@@ -216,6 +217,36 @@ def test_ctrl_c_ends_a_watch_after_the_current_part(place, model):
         rest, errors = process.communicate(timeout=30)
         assert (process.returncode, rest, errors) == (0, "", "")
         assert json.loads((place / "beat").read_text())["state"] == "stopped"
+    finally:
+        process.kill()
+
+
+def test_ctrl_c_ends_a_stream_with_every_part_concluded(place, model):
+    picture(place / "1.png", 1)
+    data = (place / "1.png").read_bytes()
+    head = json.dumps({"part": "a", "view": "left", "bytes": len(data)}).encode()
+    rules = (place / "rules.toml").read_text().replace("timeout_seconds = 2", "")
+    (place / "patient.toml").write_text(rules)
+    command = [
+        COMMAND, "inspect", "--stdin", "--model", str(model), "--rules", "patient.toml",
+        "--heartbeat", "beat",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        process.stdin.write(len(head).to_bytes(4, "big") + head + data)
+        process.stdin.flush()  # and the stream stays open, so that a thread waits in it
+        while (
+            not (place / "beat").exists() or not json.loads((place / "beat").read_text())["waiting"]
+        ):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        line = json.loads(process.stdout.read())
+        assert (process.returncode, process.stderr.read()) == (0, b"")
+        assert (line["verdict"], line["reasons"][0]["text"]) == ("REVIEW", "view right is missing")
     finally:
         process.kill()
 

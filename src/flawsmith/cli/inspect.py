@@ -97,10 +97,9 @@ def inspect(
     """Inspect images: one line for each part, after its verdict is in the results store."""
     from flawsmith.errors import FlawsmithError, InterruptionError
     from flawsmith.line.announcer import Announcer
-    from flawsmith.line.assembler import PartAssembler
     from flawsmith.line.heartbeat import Heartbeat
     from flawsmith.line.line_run import LineRun, group_files, stop_on_signals
-    from flawsmith.line.part_pattern import PartPattern
+    from flawsmith.line.part_pattern import PartPattern, require_views
     from flawsmith.line.store import Store
 
     _require_one_source(images, watch, stdin=stdin)
@@ -113,6 +112,8 @@ def inspect(
             opened, model, rules, device=device, layout=part_layout, deadline_seconds=deadline,
             audit=audit, once=watch is not None, keep_pixels=overlays,
         )  # fmt: skip
+        if not stdin:
+            require_views(pattern, inspector.rules.expected_views)
         announcer = Announcer(
             sys.stdout, line_format, out=out, schema=schema if overlays else None, warn=_warn
         )
@@ -122,12 +123,13 @@ def inspect(
             if watch is not None:
                 _watch(run, inspector, watch, pattern, view_timeout)
             elif stdin:
-                run.stream(sys.stdin.buffer, PartAssembler(inspector, timeout_seconds=view_timeout))
-            elif (done := run.files(files)) < len(files):
-                raise InterruptionError(
-                    f"stopped after {done} of {len(files)} parts; their results are in {store}"
-                )
+                _stream(run, inspector, view_timeout)
+            done = run.files(files)
         beat.beat(stopped=True)
+    if done < len(files):
+        raise InterruptionError(
+            f"stopped after {done} of {len(files)} parts; their results are in {store}"
+        )
 
 
 def _watch(
@@ -148,6 +150,14 @@ def _watch(
         on_copy=_warn,
     )
     run.folder(watch, warn=_warn)
+
+
+def _stream(run: LineRun, inspector: Inspector, view_timeout: float | None) -> None:
+    from flawsmith.line.assembler import PartAssembler
+
+    # Unbuffered: Python cannot end while a thread waits in the lock of a buffer.
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as frames:
+        run.stream(frames, PartAssembler(inspector, timeout_seconds=view_timeout))
 
 
 def _require_one_source(images: list[str] | None, watch: Path | None, *, stdin: bool) -> None:
@@ -233,6 +243,7 @@ def _shown(
 ) -> Iterator[Callable[[OpenPart, PartRecord], None]]:
     """Count the parts on standard error, if that is a terminal."""
     from rich.console import Console
+    from rich.markup import escape
 
     from flawsmith.cli.console import progress
 
@@ -240,6 +251,6 @@ def _shown(
 
         def tell_and_show(part: OpenPart, record: PartRecord) -> None:
             tell(part, record)
-            advance(note=f"{record.verdict.verdict} {record.verdict.part}")
+            advance(note=escape(f"{record.verdict.verdict} {record.verdict.part}"))
 
         yield tell_and_show

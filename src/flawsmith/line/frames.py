@@ -71,7 +71,7 @@ def read_frames(stream: BinaryIO) -> Iterator[PartImage]:
             begins is then not known.
     """
     number = 0
-    while length := stream.read(4):
+    while length := _read(stream, 4):
         number += 1
         size = int.from_bytes(length, "big")
         if len(length) < 4 or not 0 < size <= MAX_HEADER:

@@ -121,17 +121,19 @@ class LineRun:
                 run, as their files are still there.
             warn: told when the folder cannot be looked into, once.
         """
+
+        def go_on() -> bool:
+            self._heartbeat.beat(waiting=watch.waiting, problem=watch.problem)
+            return not self._stop.is_set()
+
         problem = None
         while not self._stop.is_set():
-            for part, record in watch.poll():
+            for part, record in watch.poll(go_on):
                 self._done(part, record)
-                self._heartbeat.beat(waiting=watch.waiting, problem=watch.problem)
-                if self._stop.is_set():
-                    return
             if watch.problem and watch.problem != problem:
                 warn(watch.problem)
             problem = watch.problem
-            self._heartbeat.beat(waiting=watch.waiting, problem=problem)
+            go_on()
             self._stop.wait(POLL_SECONDS)
 
     def stream(self, stream: BinaryIO, assembler: PartAssembler) -> None:

@@ -107,4 +107,4 @@ def _read_file(path: Path) -> bytes:
             raise FlawsmithError(
                 f"{printable(path)} has {found.st_size:,} bytes; at most {MAX_BYTES:,} are read"
             )
-        return stream.read(MAX_BYTES)
+        return stream.read(found.st_size)

@@ -1,9 +1,10 @@
 """Part and view from the path of an image, by a pattern such as ``{part}_{view}.png``."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePath
 
-from flawsmith.errors import FlawsmithError
+from flawsmith.errors import FlawsmithError, listed
 
 MAX_NAME = 200
 """Characters in the name of a part or view; file systems allow 255 bytes."""
@@ -69,6 +70,22 @@ class PartPattern:
         names = found["part"], found.get("view", "")
         sound = all(len(name) <= MAX_NAME and name.isprintable() for name in names)
         return names if sound and not names[0].strip(". ") == "" else None
+
+
+def require_views(pattern: PartPattern | None, expected: Sequence[str]) -> None:
+    """Check that a pattern tells the views apart that the rules expect.
+
+    Raises:
+        FlawsmithError: if it does not; every part would lack its views.
+    """
+    named = [view for view in expected if view]
+    if named and (pattern is None or not pattern.has_view):
+        given = f"--part-pattern '{pattern.text}' has no {{view}}" if pattern else "nothing says"
+        raise FlawsmithError(
+            f"the rules expect the views {listed(named)}, but {given}"
+            f"{'' if pattern else ' which image is which'}; give --part-pattern, such as "
+            "'{part}_{view}.png'"
+        )
 
 
 def _expression(component: str) -> str:

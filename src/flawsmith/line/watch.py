@@ -103,13 +103,20 @@ class FolderWatch:
         """Files that are not settled, and parts that wait for a view."""
         return sum(not seen.done for seen in self._seen.values()) + len(self._assembler)
 
-    def poll(self) -> Iterator[tuple[OpenPart, PartRecord]]:
+    def poll(
+        self, go_on: Callable[[], bool] = lambda: True
+    ) -> Iterator[tuple[OpenPart, PartRecord]]:
         """Look into the folder once; yield each part that is complete, or has waited too long.
+
+        Args:
+            go_on: asked before each file; after a False the rest waits for the next look.
 
         Raises:
             FlawsmithError: if the store cannot keep a verdict.
         """
         for path in self._settled():
+            if not go_on():
+                return
             found = self._take_up(path)
             if found is not None:
                 yield found
