@@ -1,5 +1,6 @@
 """``flawsmith rules`` as a user types it."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 
 from flawsmith import cli
 from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defects
+from flawsmith.inspection.exported import ExportedModel, ModelCard
 from flawsmith.inspection.regions import Region
+from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.line.part_record import Review
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
 from flawsmith.line.store import Store
@@ -133,6 +136,26 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     assert "there is no class 'crack'; did you mean 'krack'?" in error
 
 
+def test_exported_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("network.xml", "network.bin"):
+        (folder / name).write_text("only its hash is looked at")
+    card = ModelCard(
+        name="m", backend="openvino", precision="fp32", defect_schema=SCHEMA, tile=128,
+        thresholds=Thresholds(pixel=[0.4, 0.6]), overlap=32, window=(128, 128), multiple=32,
+        code_version="0",
+    )  # fmt: skip
+    ExportedModel.write(folder, card)
+    rules.write_text(RULES + "[thresholds]\ncrack = 0.3\n")
+    printed = said(["check", rules, "--model", folder], monkeypatch, capsys)
+    assert "- REVIEW: any blowhole, as no rule speaks of it" in printed
+    assert "the model reports no region of it below 0.400" in printed
+    (folder / "network.bin").write_text("changed")
+    error = said(["check", rules, "--model", folder], monkeypatch, capsys, status=2)
+    assert "has been changed or damaged" in error
+
+
 @pytest.fixture(scope="module")
 def run(pouch_folder, tmp_path_factory):
     from flawsmith.experiment.train_model import configure_model, train_model
@@ -185,7 +208,7 @@ def check_table(printed):
     assert cells[0] == ["before", "now PASS", "now REVIEW", "now FAIL"]
     assert cells[1:] == [["PASS", "1", "1", "0"], ["FAIL", "1", "0", "1"]]
     assert "4 past parts, decided anew:" in printed
-    assert "2 parts change." in printed
+    assert "Another verdict: 2 of 4." in printed
     assert "half: PASS -> REVIEW; view b is missing" in printed
 
 
@@ -213,6 +236,18 @@ def test_lines_of_parts_are_decided_anew(rules, store, tmp_path, monkeypatch, ca
     assert "1 short: FAIL -> PASS, a person: FAIL" in printed
 
 
+def test_parts_that_were_late_are_counted(rules, tmp_path, monkeypatch, capsys):
+    late = Reason(verdict=Verdict.REVIEW, rule="timeout", text="late")
+    verdict = PartVerdict(part="good", verdict=Verdict.REVIEW, reasons=[late])
+    lines = tmp_path / "results.jsonl"
+    values = verdict.model_dump(mode="json")
+    values["images"] = [image.model_dump(mode="json") for image in PARTS["good"][1]]
+    lines.write_text(json.dumps(values))
+    printed = said(["check", rules, "--results", lines], monkeypatch, capsys)
+    assert "Late then: 1 of 1; nothing says whether they would be now." in printed
+    assert "good: REVIEW -> PASS; no longer: late" in printed
+
+
 def test_lines_of_images_have_no_old_verdict(rules, tmp_path, monkeypatch, capsys):
     lines = tmp_path / "images.jsonl"
     images = [image for _, images in PARTS.values() for image in reversed(images)]
@@ -220,7 +255,7 @@ def test_lines_of_images_have_no_old_verdict(rules, tmp_path, monkeypatch, capsy
     printed = said(["check", rules, "--results", lines], monkeypatch, capsys)
     assert "4 past parts, decided anew:" in printed
     assert "not known" in printed
-    assert "change" not in printed
+    assert "Another verdict" not in printed
 
 
 @pytest.mark.parametrize(

@@ -170,8 +170,9 @@ def test_everything_is_explained():
         (0.0, None, "0"),
         (1234.5, 10.0, "1234"),
         (99.96, None, "100"),
-        (0.001, None, "0"),
-        (0.001, 0.0, "0.001"),
+        (0.9128, None, "0.913"),
+        (0.0001, None, "0"),
+        (0.0001, 0.0, "0.0001"),
     ],
 )
 def test_numbers_show_why(value, limit, text):

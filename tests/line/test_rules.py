@@ -220,12 +220,30 @@ def test_late_part():
 def test_parts_without_names_of_views():
     assert decide(ANY_FAILS, []).reasons[0].text == "there is no image of it"
     assert decide(ANY_FAILS, [image(), image(sha256="second")]).verdict == "PASS"
-    assert decide(ANY_FAILS, [image(), image("", [region()])]).verdict == "FAIL"
+    assert decide(ANY_FAILS, [image(), image("", [region()], sha256="b")]).verdict == "FAIL"
     nameless = make_rules(ANY_FAILS).decide("", [image(part="")])
     assert nameless.reasons[0].text == "it is not known which part these images belong to"
     one = '[part]\nviews = [""]\n' + ANY_FAILS
     assert decide(one, [image()]).verdict == "PASS"
     assert decide(one, [image("a")]).verdict == "REVIEW"
+
+
+def test_one_image_with_two_answers_is_for_a_person():
+    result = decide(ANY_FAILS.replace("verdict", 'count = "> 1"\nverdict'), [
+        image(), image("", [region()])
+    ])  # fmt: skip
+    assert [reason.text for reason in result.reasons] == ["2 different images or answers"]
+
+
+def test_a_view_that_came_twice_is_one_view():
+    text = TWO_VIEWS.replace("verdict", 'over_views = "2 of 2"\nverdict')
+    views = [image("a", [region()]), image("a", [region()], sha256="second"), image("b")]
+    assert {reason.rule for reason in decide(text, views).reasons} == {"unexpected view"}
+
+
+def test_an_image_with_a_problem_has_one_reason():
+    views = [image("a"), image("b", problem="cut off", model="", width=0, sha256="")]
+    assert [reason.text for reason in decide(TWO_VIEWS, views).reasons] == ["view b: cut off"]
 
 
 def test_exact_copies_count_once():

@@ -153,11 +153,11 @@ def _print_trial(trial: Trial, show: int) -> None:
         )
     if trial.late:
         console.print(
-            f"{trial.late} parts were late then; nothing says whether they would be now.",
+            f"Late then: {trial.late} of {trial.parts}; nothing says whether they would be now.",
             markup=False,
         )
     if any(before is not None for before, _ in trial.counts):
-        console.print(f"{len(trial.changes)} parts change.", markup=False)
+        console.print(f"Another verdict: {len(trial.changes)} of {trial.parts}.", markup=False)
     for change in trial.changes[:show]:
         person = f", a person: {change.person}" if change.person else ""
         text = f"{change.label}: {change.before} -> {change.after}{person}; {change.reason}"

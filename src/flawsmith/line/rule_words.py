@@ -22,7 +22,7 @@ def number(value: float, apart_from: float | None = None) -> str:
 
 
 def _decimals(value: float) -> int:
-    return 0 if value >= 100 else 1 if value >= 10 else 2
+    return 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
 
 
 def found(region: Region, selection: Selection) -> str:

@@ -143,10 +143,10 @@ class _Programme:
             rows.add(dict.fromkeys(range(starts[-1], first_good), -1), most_missed - len(bad))
         if most_failed is not None:
             rows.add(dict.fromkeys(range(first_good, size), 1), most_failed)
+        lower = np.zeros(size)
         # A threshold is at most 1, so a score of 1 always reaches it.
-        certain = [level >= 1.0 for level in values]
-        lower = np.concatenate([*certain, np.zeros(len(bad)), (good >= 1.0).any(axis=1)])
-        return cls(values, len(bad), lower.astype(float), list(rows.constraints(size)))
+        lower[first_good:] = (good >= 1.0).any(axis=1)
+        return cls(values, len(bad), lower, list(rows.constraints(size)))
 
     @property
     def integer(self) -> NDArray[np.int64]:
