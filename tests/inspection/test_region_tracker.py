@@ -132,6 +132,14 @@ def test_wrong_rows_are_refused_and_not_counted():
     assert tracker.finish() == []
 
 
+def test_a_confidence_that_rounding_made_more_than_one_is_one():
+    rows, above = np.ones((1, 3), np.uint8), np.nextafter(np.float32(1), np.float32(2))
+    tracker = RegionTracker(SCHEMA)
+    tracker.add(rows, np.full((1, 3), above))
+    (region,) = tracker.finish()
+    assert region.score == 1.0
+
+
 def test_a_region_with_too_many_runs_keeps_its_hull_alone(monkeypatch):
     monkeypatch.setattr(region_runs, "MAX_RUNS", 9)
     indices = np.zeros((12, 7), np.uint8)

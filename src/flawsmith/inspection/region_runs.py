@@ -18,6 +18,9 @@ from flawsmith.inspection.region_geometry import convex_hull
 MAX_RUNS = 16_384
 """A region of more runs keeps no pixels: a defect as long as a strip must not fill the memory."""
 
+ROUNDING = 1e-3
+"""By which a confidence may leave 0 to 1: a softmax and blended tiles can give 1.0000001."""
+
 HULL_POINTS = 1_024  # pending points before they are reduced to their hull
 
 Numbers = NDArray[np.int64]
@@ -107,13 +110,13 @@ def find_runs(
     # The next change of the row ends the run: a row ends outside of all defects.
     starts, ends = places[begins], places[begins + 1]
     values = confidences[used][inside[:, 1:-1] > 0].astype(np.float32)
-    if not (values.min() >= 0.0 and values.max() <= 1.0):
+    if not (values.min() >= -ROUNDING and values.max() <= 1.0 + ROUNDING):
         raise FlawsmithError(
             "a defect's confidence is no number from 0 to 1: the model's arithmetic has failed; "
             "export the model again or use another precision"
         )
     offsets = np.concatenate([[0], np.cumsum(ends - starts)[:-1]])
-    scores = np.maximum.reduceat(values, offsets)
+    scores = np.maximum.reduceat(values, offsets).clip(0.0, 1.0)
     return Runs(used[rows[begins]] + first_row, starts, ends, classes, scores)
 
 
