@@ -13,6 +13,7 @@ from flawsmith.cli.stored import StoreUrl
 
 if TYPE_CHECKING:
     from flawsmith.inspection.zones import FindsRegions
+    from flawsmith.line.inspector import Inspector
     from flawsmith.line.rules import AcceptanceRules
 
 
@@ -56,20 +57,14 @@ def serve(
 ) -> None:  # fmt: skip
     """Inspect posted images: verdict and regions in the answer, stored before it is given."""
     _require_extra()
-    import logging
-
     from flawsmith.line.audit import AuditLot
     from flawsmith.line.inspector import Inspector
     from flawsmith.line.service import Service, ServiceSettings
-    from flawsmith.line.service_auth import read_token, require_token
     from flawsmith.line.sinks import open_sink
     from flawsmith.line.store import Store
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for chatty in ("alembic", "asyncua", "uvicorn.error"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    token = read_token(token_file) if token_file is not None else None
-    require_token(host, token)
+    _start_log()
+    token = _token(host, token_file)
     settings = ServiceSettings(
         host=host, port=port, token=token, queue=queue, max_pixels=round(max_megapixels * 1e6),
         max_bytes=max_bytes,
@@ -81,16 +76,24 @@ def serve(
             placed, identity, acceptance, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
         )  # fmt: skip
-        service = Service(inspector, settings, sinks)
+        Service(inspector, settings, sinks).run(lambda url: _announce(url, inspector))
 
-        def ready(url: str) -> None:
-            views = ", ".join(inspector.rules.expected_views) or "any"
-            console.print(
-                f"model {inspector.identity[:16]}, views of a part: {views}, store {opened.name}\n"
-                f"serving at {url} (description: {url}/openapi.json)", markup=False,
-            )  # fmt: skip
 
-        service.run(ready)
+def _announce(url: str, inspector: Inspector) -> None:
+    views = ", ".join(inspector.rules.expected_views) or "any"
+    console.print(
+        f"model {inspector.identity[:16]}, views of a part: {views}, "
+        f"store {inspector.store.name}\nserving at {url} (description: {url}/openapi.json)",
+        markup=False,
+    )
+
+
+def _token(host: str, token_file: Path | None) -> str | None:
+    from flawsmith.line.service_auth import read_token, require_token
+
+    token = read_token(token_file) if token_file is not None else None
+    require_token(host, token)
+    return token
 
 
 def _require_extra() -> None:
@@ -98,6 +101,15 @@ def _require_extra() -> None:
 
     for package in ("fastapi", "prometheus_client", "uvicorn"):
         require_package(package, "serve", "flawsmith serve")
+
+
+def _start_log() -> None:
+    """Send what happens to standard error, without what libraries say of every step."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for chatty in ("alembic", "asyncua", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _load(
