@@ -141,7 +141,7 @@ def test_an_error_in_a_transaction_leaves_nothing(url, monkeypatch):
 
     with Store(url) as store:
         with monkeypatch.context() as patched:
-            patched.setattr(store_module, "_region_row", fail)
+            patched.setattr(store_module, "_region_values", fail)
             with pytest.raises(RuntimeError):
                 store.record(verdict(), [image(regions=[region()])])
             patched.setattr(store_module, "AuditRow", fail)  # after the part has been sent

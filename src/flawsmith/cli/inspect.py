@@ -184,7 +184,7 @@ def _files(given: list[str]) -> list[Path]:
     for name in given:
         path = Path(name)
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if is_image_file(p) and p.is_file())
+            files = sorted(p for p in path.rglob("*") if is_image_file(p) and not p.is_dir())
         elif path.exists():
             files = [path]
         else:

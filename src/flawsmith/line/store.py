@@ -155,16 +155,24 @@ class Store:
                 return known
             if once:
                 _refuse_known(session, images, self.name)
+            rows = [_image_row(n, image) for n, image in enumerate(images)]
             session.add(
                 PartRow(
                     id=number, key=key, part=verdict.part, verdict=verdict.verdict.value,
                     reasons=[r.model_dump(mode="json") for r in verdict.reasons],
                     hidden=verdict.hidden, rules=verdict.rules, code_version=__version__,
-                    started_at=started_at or now, finished_at=now, seconds=seconds,
-                    images=[_image_row(n, image) for n, image in enumerate(images)],
+                    started_at=started_at or now, finished_at=now, seconds=seconds, images=rows,
                 )
             )  # fmt: skip
             session.flush()
+            # An image may have hundreds of regions: as plain rows they take a third of the time.
+            regions = [
+                _region_values(row.id, position, region)
+                for row, image in zip(rows, images, strict=True)
+                for position, region in enumerate(image.regions)
+            ]
+            if regions:
+                session.execute(sa.insert(RegionRow), regions)
             if audit_rate is not None:
                 session.add(AuditRow(part_id=number, rate=audit_rate, sampled_at=now))
             session.add_all(
@@ -274,16 +282,15 @@ def _image_row(position: int, image: ImageInspection) -> ImageRow:
         warnings=image.warnings, seconds=image.seconds, mean=image.mean, spread=image.spread,
         novelty_score=novelty.score if novelty else None,
         novelty_box=list(novelty.box) if novelty and novelty.box else None,
-        regions=[_region_row(n, region) for n, region in enumerate(image.regions)],
     )  # fmt: skip
 
 
-def _region_row(position: int, region: Region) -> RegionRow:
-    return RegionRow(
-        position=position, class_name=region.class_name, score=region.score,
-        area_px=region.area_px, length_px=region.length_px, length_mm=region.length_mm,
-        measures=region.model_dump(mode="json"),
-    )  # fmt: skip
+def _region_values(image_id: int, position: int, region: Region) -> dict[str, Any]:
+    return {
+        "image_id": image_id, "position": position, "class_name": region.class_name,
+        "score": region.score, "area_px": region.area_px, "length_px": region.length_px,
+        "length_mm": region.length_mm, "measures": region.model_dump(mode="json"),
+    }  # fmt: skip
 
 
 def _record(row: PartRow) -> PartRecord:
