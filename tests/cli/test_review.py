@@ -154,3 +154,30 @@ def test_drift_prints_alarms_and_writes_the_page(results, tmp_path):
     assert numbers["alarms"][0]["figure"] == "fail"
     with pytest.raises(FlawsmithError, match="20 subgroups of 50 are needed"):
         run("drift", "--store", results, "--reference-until", until)
+
+
+def test_export_makes_a_data_set_that_data_check_accepts(results, tmp_path):
+    import hashlib
+
+    import numpy as np
+
+    from flawsmith.data.images import write_image
+
+    path = tmp_path / "x.png"
+    write_image(path, np.full((9, 9), 7, np.uint8))
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    image = ImageInspection(
+        image=str(path), sha256=content, part="x", width=9, height=9, regions=[region()]
+    )
+    with Store(str(results)) as store:
+        store.record(PartVerdict(part="x", verdict=Verdict.FAIL), [image])
+    run("confirm", 23, "--by", "Kim", "--class", "crack", "--store", results)
+    run("confirm", 1, "--by", "Kim", "--store", results)
+    out = tmp_path / "set"
+    said = run("export", out, "--store", results)
+    assert f"{out}: 1 images: 0 good, 1 with confirmed outlines" in said
+    assert "left out: result 1, in/0.png: " in said
+    checked = subprocess.run([COMMAND, "data", "check", out], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    with pytest.raises(FlawsmithError, match="exists already"):
+        run("export", out, "--store", results)

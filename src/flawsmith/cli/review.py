@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flawsmith.cli import review_report
+from flawsmith.cli import review_export, review_report
 from flawsmith.cli.console import console
 from flawsmith.cli.stored import Since, StoreUrl, Until, open_store, period
 
@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     for verb in (list_, confirm, overturn, sample):
         review.command(verb.__name__.rstrip("_"))(verb)
     review_report.register(review)
+    review_export.register(review)
     app.add_typer(review, name="review")
 
 
