@@ -170,20 +170,15 @@ def counted(parts: set[str], chosen: set[str]) -> list[float]:
 
 
 class Fold:
-    """What all classes share: the detector, and the novelty of every image that is tested."""
+    """What all classes share: the detector, and the novelty of an image, computed once."""
 
     def __init__(self, dataset: DefectDataset, data: Path, out: Path, fold: int) -> None:
         self.dataset, self.out, self.fold = dataset, out, fold
         self.classes = classes = part_defects(dataset.records)
         self.defective = [r for r in dataset.usable() if classes[r.part]]
         self.good = [r for r in dataset.usable() if r.fold == fold and not classes[r.part]]
-        run, self.folder = out / f"patchcore-fold{fold}", out / f"novelty-fold{fold}"
-        train(run, ["--data", data, "--fold", fold, "--network", "patchcore"])
-        self.novelty = cached(
-            out / f"novelty-fold{fold}.json",
-            [*self.defective, *self.good],
-            lambda: novelty_scorer(dataset, run, self.folder),
-        )
+        self.run, self.folder = out / f"patchcore-fold{fold}", out / f"novelty-fold{fold}"
+        train(self.run, ["--data", data, "--fold", fold, "--network", "patchcore"])
 
     def line(self, omitted: str, words: Sequence[object], key: dict[str, Any]) -> dict[str, Any]:
         """Train without a class, test, and return the line of the ledger."""
@@ -199,13 +194,18 @@ class Fold:
             [*tested, *self.good, *validation],
             lambda: network_scorer(self.dataset, run, folder / "data"),
         )
+        novelty = cached(
+            self.out / f"novelty-fold{self.fold}.json",
+            [*tested, *self.good],
+            lambda: novelty_scorer(self.dataset, self.run, self.folder),
+        )
         doubts = list(of_parts(validation, network, "doubt").values())
         limit = conformal_limit(doubts, REVIEW_RATE)
         figures = {}
         for name, records in (("unseen", tested), ("good", self.good)):
             fails = {p for p, v in of_parts(records, network, "fails").items() if v}
             doubt = {p for p, v in of_parts(records, network, "doubt").items() if v > limit}
-            novel = {p for p, v in of_parts(records, self.novelty, "novelty").items() if v > 1}
+            novel = {p for p, v in of_parts(records, novelty, "novelty").items() if v > 1}
             parts = {record.part for record in records}
             figures[name] = {
                 "passed": counted(parts, parts - fails),

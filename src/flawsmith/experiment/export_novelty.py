@@ -64,23 +64,31 @@ class NoveltyGraph(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Return the distances to the nearest patch, per square-root channel."""
-        unit = ((tiles.permute(0, 3, 1, 2) - self.black) / self.span).clamp(0.0, 1.0)
-        patches = (self._patches(unit * 2 - 1) - self.mean) / self.deviation
+        patches = (self._patches(self.maps(tiles)) - self.mean) / self.deviation
         rows = patches.flatten(0, 2)
         nearest = (rows @ self.bank + self.norms).amin(dim=1) + (rows**2).sum(dim=1)
         return (nearest.clamp(min=0) / rows.shape[1]).sqrt().reshape(patches.shape[:3])
 
-    def _patches(self, x: Tensor) -> Tensor:
-        x = self.encoder.stem(to_rgb(x))
-        maps: list[Tensor] = []
-        reach = self.window // 2
+    def maps(self, tiles: Tensor) -> list[Tensor]:
+        """Return the encoder's maps N x C x h x w, as `encoder_features` gives them."""
+        unit = ((tiles.permute(0, 3, 1, 2) - self.black) / self.span).clamp(0.0, 1.0)
+        x = self.encoder.stem(to_rgb(unit * 2 - 1))
+        found = []
         for index, stage in enumerate(self.encoder.stages[: STAGES[-1] + 1]):
             x = stage(x)
             if index in STAGES:
-                mean = F.avg_pool2d(F.pad(x, [reach] * 4, mode="replicate"), self.window, stride=1)
-                size = maps[0].shape[2:] if maps else mean.shape[2:]
-                maps.append(F.interpolate(mean, size=size, mode="bilinear", align_corners=False))
-        return torch.cat(maps, dim=1).permute(0, 2, 3, 1)
+                found.append(x)
+        return found
+
+    def _patches(self, maps: list[Tensor]) -> Tensor:
+        """Return N x h x w x C, as `patch_features` does."""
+        reach, size = self.window // 2, maps[0].shape[2:]
+        aligned = []
+        for values in maps:
+            padded = F.pad(values, [reach] * 4, mode="replicate")
+            mean = F.avg_pool2d(padded, self.window, stride=1)
+            aligned.append(F.interpolate(mean, size=size, mode="bilinear", align_corners=False))
+        return torch.cat(aligned, dim=1).permute(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
