@@ -12,7 +12,6 @@ from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from flawsmith.data.images import ImageArray
 from flawsmith.errors import FlawsmithError
@@ -201,8 +200,8 @@ class _Excess:
         smooth = cv2.GaussianBlur(context, (0, 0), self._smoothing)[begin - above :][: end - begin]
         # With rows to come, all of these are far from the lower border.
         cells = border_cells(height or end + MARGIN, smooth.shape[1], slice(begin, end))
-        mean, deviation = cast(NDArray[np.float32], self._expected[:, cells])
-        excess = np.maximum((smooth - mean) / deviation, 0, dtype=np.float32)
+        mean, deviation = self._expected[:, cells]
+        excess: Floats = np.maximum((smooth - mean) / deviation, 0, dtype=np.float32)
         kept = max(end - self._reach, 0)
         self._held, self._first = [held[kept - self._first :]], kept
         self._done = end
