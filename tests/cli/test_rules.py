@@ -136,6 +136,20 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     assert "there is no class 'crack'; did you mean 'krack'?" in error
 
 
+def test_zones_on_the_part_are_those_of_the_layout(rules, tmp_path, monkeypatch, capsys):
+    rules.write_text(RULES + 'zone = "seal"\n[[zones]]\nname = "seal"\nlocated = true\n')
+    layout = tmp_path / "part.toml"
+    text = 'unit = "px"\n[locate]\nmethod = "edges"\nsize = [20, 10]\n[[zones]]\nname = "seal"\n'
+    layout.write_text(text + "polygon = [[0, 0], [9, 0], [9, 9]]\n")
+    printed = said(["check", rules], monkeypatch, capsys)
+    assert "Zones on the part are not checked (seal): give --part-layout." in printed
+    printed = said(["check", rules, "--part-layout", layout], monkeypatch, capsys)
+    assert "not checked (seal)" not in printed
+    layout.write_text(layout.read_text().replace("seal", "saal"))
+    error = said(["check", rules, "--part-layout", layout], monkeypatch, capsys, status=2)
+    assert "draws no zone 'seal', which the rules look for; did you mean 'saal'?" in error
+
+
 def test_exported_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "model"
     folder.mkdir()

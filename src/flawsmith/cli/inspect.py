@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flawsmith.cli.sinks import SinkUrls, delivering
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from flawsmith.data.schema import Schema
+    from flawsmith.inspection.zones import FindsRegions
     from flawsmith.line.inspector import Inspector, OpenPart
     from flawsmith.line.line_run import LineRun
     from flawsmith.line.part_pattern import PartPattern
     from flawsmith.line.part_record import PartRecord
+    from flawsmith.line.rules import AcceptanceRules
     from flawsmith.line.store import Store
 
 DEFAULT_WATCH_PATTERN = "{part}.*"
@@ -92,6 +96,7 @@ def inspect(
     audit: Audit = 0.0,
     heartbeat: Beat = None,
     part_layout: LayoutFile = None,
+    sink: SinkUrls = None,
     device: Device = "CPU",
 ) -> None:
     """Inspect images: one line for each part, after its verdict is in the results store."""
@@ -107,10 +112,10 @@ def inspect(
         raise FlawsmithError("--overlays needs a place for the pictures: give --out FOLDER")
     pattern = PartPattern(part_pattern) if part_pattern else None
     files = group_files(_files(images), pattern) if images else []
-    with Store(store) as opened, stop_on_signals() as stop:
+    with Store(store) as opened, delivering(opened, sink) as told, stop_on_signals() as stop:
         inspector, schema = open_inspector(
             opened, model, rules, device=device, layout=part_layout, deadline_seconds=deadline,
-            audit=audit, once=watch is not None, keep_pixels=overlays,
+            audit=audit, sinks=told, once=watch is not None, keep_pixels=overlays,
         )  # fmt: skip
         if not stdin:
             require_views(pattern, inspector.rules.expected_views)
@@ -204,33 +209,44 @@ def open_inspector(
     layout: Path | None = None,
     deadline_seconds: float | None = None,
     audit: float = 0.0,
+    sinks: Sequence[str] = (),
     once: bool = False,
     keep_pixels: bool = False,
 ) -> tuple[Inspector, Schema]:
     """Return an inspector of an exported model, and the model's schema."""
+    from flawsmith.line.audit import AuditLot
+    from flawsmith.line.inspector import Inspector
+
+    placed, identity, accepted, schema = load_model(model, rules, device=device, layout=layout)
+    lot = AuditLot(store, audit) if audit else None
+    inspector = Inspector(
+        placed, identity, accepted, store, deadline_seconds=deadline_seconds, sinks=sinks,
+        audit=lot.rate_for if lot else None, once=once, keep_pixels=keep_pixels,
+    )  # fmt: skip
+    return inspector, schema
+
+
+def load_model(
+    model: Path | None, rules: Path | None, *, device: str, layout: Path | None
+) -> tuple[FindsRegions, str, AcceptanceRules, Schema]:
+    """Return an exported model with the part's layout, its identity, its rules, its schema."""
     from flawsmith.errors import FlawsmithError
     from flawsmith.inspection.exported import ExportedModel
     from flawsmith.inspection.runtime import Runtime
     from flawsmith.inspection.zones import with_zones
-    from flawsmith.line.audit import AuditLot
-    from flawsmith.line.inspector import Inspector
     from flawsmith.line.rules import AcceptanceRules
 
     if model is None:
         raise FlawsmithError("which model? give --model FOLDER, made by: flawsmith export RUN")
     exported = ExportedModel.load(model)
+    schema = exported.schema
     if rules is None:
-        accepted = AcceptanceRules.default(exported.schema, exported.thresholds)
+        accepted = AcceptanceRules.default(schema, exported.thresholds)
     else:
-        accepted = AcceptanceRules.load(rules, exported.schema)
-    lot = AuditLot(store, audit) if audit else None
+        accepted = AcceptanceRules.load(rules, schema)
     runtime = Runtime(exported, device=device)
-    placed, identity = with_zones(runtime, exported.identity, layout, exported.schema.pixel_size_mm)
-    inspector = Inspector(
-        placed, identity, accepted, store, deadline_seconds=deadline_seconds,
-        audit=lot.rate_for if lot else None, once=once, keep_pixels=keep_pixels,
-    )  # fmt: skip
-    return inspector, exported.schema
+    placed, identity = with_zones(runtime, exported.identity, layout, schema.pixel_size_mm)
+    return placed, identity, accepted, schema
 
 
 def _warn(text: str) -> None:

@@ -30,6 +30,9 @@ def check(
     model: Annotated[
         Path | None, typer.Option(help="Exported model, or a run, whose classes they are for.")
     ] = None,
+    part_layout: Annotated[
+        Path | None, typer.Option(help="Where zones lie on the part (TOML).")
+    ] = None,
     results: Annotated[
         str | None,
         typer.Option(help="Past results: store (file or URL) or JSON lines of flawsmith inspect."),
@@ -41,6 +44,8 @@ def check(
 
     schema, thresholds = _model(model) if model else (None, None)
     rules = AcceptanceRules.load(file, schema)
+    if part_layout is not None:
+        rules.require_layout(part_layout)
     title = f" ({rules.content.name})" if rules.content.name else ""
     console.print(f"{file}{title}: valid, identity {rules.identity}", markup=False)
     for line in rules.explain():
@@ -48,6 +53,12 @@ def check(
     if schema is None and not rules.classes:
         console.print(
             "Classes are not checked: give --model, or write classes = [...] into the file.",
+            markup=False,
+        )
+    if part_layout is None and rules.located_zones:
+        console.print(
+            f"Zones on the part are not checked ({', '.join(rules.located_zones)}): give "
+            "--part-layout.",
             markup=False,
         )
     if schema and thresholds:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flawsmith.cli.console import console
-from flawsmith.cli.inspect import LayoutFile
+from flawsmith.cli.inspect import Audit, Device, LayoutFile, RulesFile, load_model
+from flawsmith.cli.sinks import SinkUrls
 from flawsmith.cli.stored import StoreUrl
 
 if TYPE_CHECKING:
-    from flawsmith.inspection.zones import FindsRegions
     from flawsmith.line.inspector import Inspector
-    from flawsmith.line.rules import AcceptanceRules
 
 
 def register(app: typer.Typer) -> None:
@@ -24,9 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     model: Annotated[Path, typer.Option(help="Exported model.")],
-    rules: Annotated[
-        Path | None, typer.Option(help="Acceptance rules (TOML). [any region is a defect]")
-    ] = None,
+    rules: RulesFile = None,
     store: StoreUrl = "results.db",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8080,
@@ -42,19 +39,11 @@ def serve(
     max_bytes: Annotated[
         int, typer.Option(min=1, max=1 << 31, help="Largest image as a file.")
     ] = 64 << 20,
-    sink: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL", envvar="FLAWSMITH_SINKS",
-            help="mqtt://host/topic, opc.tcp://..., https://..., file:...; may be repeated.",
-        ),
-    ] = None,
+    sink: SinkUrls = None,
     part_layout: LayoutFile = None,
-    device: Annotated[str, typer.Option(help="CPU, GPU ...")] = "CPU",
-    audit: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of passed parts to send to review too.")
-    ] = 0.0,
-) -> None:  # fmt: skip
+    device: Device = "CPU",
+    audit: Audit = 0.0,
+) -> None:
     """Inspect posted images: verdict and regions in the answer, stored before it is given."""
     _require_extra()
     from flawsmith.line.audit import AuditLot
@@ -70,10 +59,10 @@ def serve(
         max_bytes=max_bytes,
     )  # fmt: skip
     sinks = [open_sink(url) for url in sink or ()]
-    placed, identity, acceptance = _load(model, rules, part_layout, device)
+    placed, identity, accepted, _ = load_model(model, rules, device=device, layout=part_layout)
     with Store(store) as opened:
         inspector = Inspector(
-            placed, identity, acceptance, opened, sinks=[s.name for s in sinks],
+            placed, identity, accepted, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
         )  # fmt: skip
         Service(inspector, settings, sinks).run(lambda url: _announce(url, inspector))
@@ -110,24 +99,3 @@ def _start_log() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for chatty in ("alembic", "asyncua", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-def _load(
-    model: Path, rules: Path | None, layout: Path | None, device: str
-) -> tuple[FindsRegions, str, AcceptanceRules]:
-    """Return what inspects, its identity, and the rules."""
-    from flawsmith.inspection.exported import ExportedModel
-    from flawsmith.inspection.runtime import Runtime
-    from flawsmith.inspection.zones import with_zones
-    from flawsmith.line.rules import AcceptanceRules
-
-    exported = ExportedModel.load(model)
-    if rules is None:
-        acceptance = AcceptanceRules.default(exported.schema, exported.thresholds)
-    else:
-        acceptance = AcceptanceRules.load(rules, exported.schema)
-    placed, identity = with_zones(
-        Runtime(exported, device=device), exported.identity, layout,
-        exported.schema.pixel_size_mm,
-    )  # fmt: skip
-    return placed, identity, acceptance

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Self
 
 from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
 from flawsmith.inspection.thresholds import Thresholds
+from flawsmith.inspection.zones import PartLayout
 from flawsmith.line import rule_words as words
 from flawsmith.line.part_checks import CALIBRATION, MODEL, NO_RULE, check_part, without_copies
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
 from flawsmith.line.rule_binding import require_consistent
 from flawsmith.line.rule_file import ANY, Rule, RuleFile, Selection, load_rule_file
+from flawsmith.registry import nearest_name
 
 
 @dataclass
@@ -107,6 +110,23 @@ class AcceptanceRules:
     def located_zones(self) -> tuple[str, ...]:
         """Names of the zones that have to be found with the part in each image."""
         return tuple(dict.fromkeys(z.name for z in self.content.zones if z.located))
+
+    def require_layout(self, path: Path) -> None:
+        """Raise unless a part layout has every zone that is to be found with the part.
+
+        A zone that nobody draws holds nothing: the rules for it would never fail a part. (Without
+        any layout no part is located, and `decide` makes REVIEW of every region.)
+
+        Raises:
+            FlawsmithError: if a zone is missing, or the layout is wrong.
+        """
+        drawn = sorted({zone.name for zone in PartLayout.load(path).zones})
+        for name in self.located_zones:
+            if name not in drawn:
+                raise FlawsmithError(
+                    f"{path} draws no zone '{name}', which the rules look for"
+                    f"{nearest_name(name, drawn)} (it draws: {', '.join(drawn) or 'none'})"
+                )
 
     def explain(self) -> list[str]:
         """Return everything that the rules decide, a sentence each."""
