@@ -244,6 +244,8 @@ def load_model(
         accepted = AcceptanceRules.default(schema, exported.thresholds)
     else:
         accepted = AcceptanceRules.load(rules, schema)
+    if layout is not None:
+        accepted.require_layout(layout)
     runtime = Runtime(exported, device=device)
     placed, identity = with_zones(runtime, exported.identity, layout, schema.pixel_size_mm)
     return placed, identity, accepted, schema
