@@ -20,6 +20,7 @@ VERBS = (
     "benefit",
     "compare",
     "report",
+    "export",
     "rules",
     "review",
     "inspect",

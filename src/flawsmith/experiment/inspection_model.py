@@ -105,13 +105,17 @@ def load_best_(training: Trainable, run: Path) -> None:
         )
     engine = training.engine
     engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
-    places = (run / f"{BEST}.safetensors", found[-1] / "ema.safetensors",
-              found[-1] / "networks.safetensors")  # fmt: skip
-    weights = next(path for path in places if path.is_file())
-    ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(weights))
+    ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(best_weights(run)))
     engine.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for network in training.networks().values():
         network.to(engine.device, memory_format=engine.precision.memory_format)  # type: ignore[call-overload]
+
+
+def best_weights(run: Path) -> Path:
+    """Return the file of a run's best weights, as `load_best_` takes them."""
+    last = ckpt.checkpoints(run)[-1]
+    places = (run / f"{BEST}.safetensors", last / "ema.safetensors", last / "networks.safetensors")
+    return next(path for path in places if path.is_file())
 
 
 def load_config(run: Path) -> ModelConfig:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import onnxruntime
     import openvino
 
+INPUTS = ("image", "limits")
 OUTPUTS = ("index", "confidence")
 NVIDIA = ("CUDA", "NVIDIA")
 ONNX_TYPES = {
@@ -122,7 +123,7 @@ class OpenVinoNetwork:
         request = getattr(self._own, "request", None)
         if request is None:
             request = self._own.request = self._compiled.create_infer_request()
-        inputs = {"image": np.ascontiguousarray(windows), "limits": limits}
+        inputs = dict(zip(INPUTS, (np.ascontiguousarray(windows), limits), strict=True))
         try:
             found = request.infer(inputs, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
@@ -164,7 +165,7 @@ class OnnxNetwork:
     def infer(self, windows: ImageArray, limits: Floats) -> Answer:
         """Return index and confidence of N x rows x columns x C windows."""
         try:
-            found = self._session.run(list(OUTPUTS), {"image": windows, "limits": limits})
+            found = self._session.run(OUTPUTS, dict(zip(INPUTS, (windows, limits), strict=True)))
         except Exception as error:  # its exceptions share no other base
             raise _failed(windows, error) from None
         return Answer(*found)

@@ -1,0 +1,256 @@
+"""Time an inspected line-scan frame: a plain PyTorch tile loop against the exported model.
+
+Every way runs in a process of its own, so that its peak memory is its own; the ways take turns
+frame by frame, so that a busy machine slows all of them alike, and ratios are taken within a turn.
+The network is FC-HarDNet-70 with random weights and thresholds that nothing reaches: what is timed
+does not depend on what the weights have learned, but a frame full of regions would take longer.
+
+    python benchmarks/inspect_frame.py --rounds 3 --threads 2
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from flawsmith.data.schema import Schema, make_backgrounds, make_defects
+from flawsmith.inspection.thresholds import Thresholds, classify
+from flawsmith.inspection.tiling import predict_tiled, tile_grid
+
+TILE, OVERLAP, WIDTH, HEIGHT = 512, 32, 5400, 2000
+SCHEMA = Schema(
+    name="frame", backgrounds=make_backgrounds(["foil"]), defects=make_defects(list("abcdef"))
+)
+THRESHOLDS = Thresholds(pixel=[0.99] * 6, region=0.99)
+WAYS = {
+    "torch": "PyTorch fp32, tile loop",
+    "onnx-plain": "ONNX Runtime as it comes, tile loop",
+    "openvino-plain": "OpenVINO as it comes, tile loop",
+    "ours-onnx": "ours, ONNX Runtime fp32",
+    "ours-fp32": "ours, OpenVINO fp32",
+    "ours-bf16": "ours, OpenVINO bf16",
+    "ours-bf16-1024": "ours, OpenVINO bf16, windows to 1,024",
+    "ours-int8": "ours, OpenVINO int8",
+    "ours-int8-1024": "ours, OpenVINO int8, windows to 1,024",
+}
+REFERENCE = "torch"
+
+
+def frame(rows: int) -> np.ndarray:
+    """Return a noisy grey frame of rows x 5400."""
+    return np.random.default_rng(0).integers(90, 160, (rows, WIDTH), np.uint8)
+
+
+def segmenter():
+    """Return FC-HarDNet-70 with the same random weights in every process."""
+    import torch
+
+    from flawsmith.models.fc_hardnet import FcHarDNet
+
+    torch.manual_seed(0)
+    return FcHarDNet(in_channels=1, num_classes=7).eval()
+
+
+def prepare(folder: Path) -> float:
+    """Write all models; return the multiply-accumulates of one tile."""
+    import torch
+
+    from flawsmith.experiment.export_graph import write_graph
+    from flawsmith.experiment.openvino_graph import to_openvino
+    from flawsmith.inspection.exported import ExportedModel, ModelCard
+    from flawsmith.nn.cost import macs
+
+    network = segmenter()
+    image = torch.zeros(1, 1, TILE, TILE)
+    for way in (name for name in WAYS if name.startswith("ours")):
+        _, kind, *window = way.split("-")
+        backend = "onnx" if kind == "onnx" else "openvino"
+        (folder / way).mkdir()
+        write_graph(network, SCHEMA, folder / way, backend=backend, tile=128)
+        if kind == "int8":
+            _quantise(folder / way)
+        side = int(window[0]) if window else TILE
+        card = ModelCard(
+            name=way, backend=backend, precision="fp32" if kind == "onnx" else kind,
+            defect_schema=SCHEMA, thresholds=THRESHOLDS, tile=TILE, overlap=OVERLAP,
+            window=(side, side), multiple=32, code_version="benchmark",
+        )  # fmt: skip
+        ExportedModel.write(folder / way, card)
+    import openvino
+
+    openvino.save_model(to_openvino(network, image), folder / "plain.xml", compress_to_fp16=False)
+    with torch.inference_mode():
+        torch.onnx.export(network, (image,), str(folder / "plain.onnx"), dynamo=False)
+    return macs(network, image)
+
+
+def _quantise(folder: Path) -> None:
+    import os
+
+    os.environ.setdefault("NNCF_CI", "1")  # as in export_int8
+    import nncf
+    import openvino
+
+    path = folder / "network.xml"
+    model = openvino.Core().read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+    tiles = frame(TILE)[:, : 8 * 256].reshape(TILE, 8, 256).transpose(1, 0, 2)[..., None]
+    limits = np.full(6, 0.5, np.float32)
+    inputs = [{"image": tile[None], "limits": limits} for tile in tiles]
+    small = nncf.quantize(model, nncf.Dataset(inputs), subset_size=len(inputs))
+    openvino.save_model(small, path, compress_to_fp16=False)
+
+
+def tile_loop(scores: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], dict]:
+    """Return an inspection that sends float tiles one by one and blends all class scores."""
+    from flawsmith.inspection.regions import find_regions
+
+    def inspect(image: np.ndarray) -> dict:
+        start = time.perf_counter()
+        inside = [0.0]
+
+        def timed(tiles: np.ndarray) -> np.ndarray:
+            begin = time.perf_counter()
+            found = scores(np.ascontiguousarray(tiles.transpose(0, 3, 1, 2)))
+            inside[0] += time.perf_counter() - begin
+            return found
+
+        unit = (image.astype(np.float32) / 255 * 2 - 1)[..., None]
+        found = predict_tiled(unit, timed, TILE, OVERLAP, 1)
+        middle = time.perf_counter()
+        find_regions(classify(found, THRESHOLDS), found, SCHEMA)
+        end = time.perf_counter()
+        return {"tiles": middle - start - inside[0], "network": inside[0], "regions": end - middle}
+
+    return inspect
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return N x K x H x W probabilities."""
+    grown = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return grown / grown.sum(axis=1, keepdims=True)
+
+
+def load(way: str, folder: Path, threads: int) -> Callable[[np.ndarray], dict]:
+    """Return one way to inspect a frame: image to seconds by stage."""
+    if way == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+        network = segmenter()
+
+        def predict(tiles: np.ndarray) -> np.ndarray:
+            with torch.inference_mode():
+                return network(torch.from_numpy(tiles)).softmax(dim=1).numpy()
+
+        return tile_loop(predict)
+    if way == "openvino-plain":
+        import openvino
+
+        compiled = openvino.Core().compile_model(folder / "plain.xml", "CPU")
+        return tile_loop(lambda tiles: softmax(compiled(tiles)[0]))
+    if way == "onnx-plain":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(folder / "plain.onnx"))
+        name = session.get_inputs()[0].name
+        return tile_loop(lambda tiles: softmax(session.run(None, {name: tiles})[0]))
+    from flawsmith.inspection.exported import ExportedModel
+    from flawsmith.inspection.runtime import Runtime
+
+    runtime = Runtime(ExportedModel.load(folder / way), threads=threads)
+    return lambda image: runtime.inspect(image).seconds
+
+
+def serve(way: str, folder: Path, threads: int, rows: int) -> None:
+    """Inspect one frame for each line on standard input; print seconds and peak memory."""
+    inspect, image = load(way, folder, threads), frame(rows)
+    inspect(image[:TILE])
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        stages = inspect(image)
+        seconds = time.perf_counter() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"seconds": seconds, "stages": stages, "MiB": peak}), flush=True)
+
+
+def measure(ways: list[str], folder: Path, options: argparse.Namespace) -> dict[str, list[dict]]:
+    """Let the ways take turns; return what each said of every frame."""
+    found: dict[str, list[dict]] = {way: [] for way in ways}
+    children = {}
+    for way in ways:
+        command = [sys.executable, __file__, "--serve", way, "--folder", str(folder), "--threads",
+                   str(options.threads), "--rows", str(options.rows)]  # fmt: skip
+        children[way] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        children[way].stdout.readline()  # one after another, so that none is slowed by the next
+    for _ in range(options.rounds):
+        for way, child in children.items():
+            child.stdin.write("\n")
+            child.stdin.flush()
+            found[way].append(json.loads(child.stdout.readline()))
+    for child in children.values():
+        child.stdin.close()
+        child.wait()
+    return found
+
+
+def show(found: dict[str, list[dict]], cost: float, options: argparse.Namespace) -> None:
+    """Print a line a way; the ratio is the median over turns, with the lowest and the highest."""
+    tiles = len(tile_grid(options.rows, WIDTH, TILE, OVERLAP))
+    gmac = cost * tiles / 1e9
+    console = Console(width=140)
+    console.print(
+        f"{options.rows} x {WIDTH} px, {tiles} tiles of {TILE} px, {gmac:.0f} GMAC, "
+        f"{options.threads} threads, {options.rounds} turns"
+    )
+    table = Table("way", "times as fast", "s a frame", "tiles", "network", "regions", "MiB",
+                  "GMAC/s")  # fmt: skip
+    base = np.array([turn["seconds"] for turn in found[REFERENCE]])
+    for way, turns in found.items():
+        seconds = np.array([turn["seconds"] for turn in turns])
+        ratio = base / seconds
+        stages = [np.median([turn["stages"][s] for turn in turns])
+                  for s in ("tiles", "network", "regions")]  # fmt: skip
+        table.add_row(
+            WAYS[way],
+            f"{np.median(ratio):.1f} ({ratio.min():.1f} - {ratio.max():.1f})",
+            f"{np.median(seconds):.2f}",
+            *(f"{value:.2f}" for value in stages),
+            f"{max(turn['MiB'] for turn in turns):.0f}",
+            f"{gmac / np.median(seconds):.0f}",
+        )
+    console.print(table)
+
+
+def main() -> None:
+    """Prepare, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=HEIGHT, help="of the frame; 2000 is the claim")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--serve", choices=list(WAYS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, options.folder, options.threads, options.rows)
+        return
+    ways = [REFERENCE, *(way for way in options.ways if way != REFERENCE)]
+    with tempfile.TemporaryDirectory() as name:
+        cost = prepare(Path(name))
+        show(measure(ways, Path(name), options), cost, options)
+
+
+if __name__ == "__main__":
+    main()

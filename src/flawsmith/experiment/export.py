@@ -1,0 +1,227 @@
+"""From a trained run to the folder that a line PC needs, kept only if it decides as the run."""
+
+import dataclasses
+import hashlib
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.data.images import ImageArray
+from flawsmith.data.schema import Schema
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.anomaly_model import PATCHCORE
+from flawsmith.experiment.export_check import as_schema_says, compare, require_few_flips
+from flawsmith.experiment.export_graph import write_graph
+from flawsmith.experiment.export_int8 import quantise
+from flawsmith.experiment.inspection_model import (
+    InspectionModel,
+    best_weights,
+    load_config,
+    load_thresholds,
+)
+from flawsmith.experiment.source import code_hash
+from flawsmith.experiment.training_data import training_datasets
+from flawsmith.inspection.exported import (
+    Arithmetic,
+    Backend,
+    Calibration,
+    ExportedModel,
+    ModelCard,
+    RunIdentity,
+)
+from flawsmith.inspection.runtime import Runtime
+from flawsmith.storage import new_folder
+from flawsmith.systems.classification import ClassificationConfig
+from flawsmith.systems.segmentation import InspectionModelConfig
+from flawsmith.training.config import CONFIG_FILE
+from flawsmith.training.loop import Hooks
+
+MACHINE_VISION = "machine_vision"
+MULTIPLE = 32
+"""Every network halves its input at most five times."""
+
+SMALLEST_TILE = 64
+LARGEST_WINDOW = 1024
+"""Larger ones save little and need memory: 1,024 px with 32 px of overlap are 6 % more pixels."""
+
+TIMED_IMAGES = 4
+WORTHWHILE = 0.95
+"""A larger window is taken if it needs at most this share of the time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportSettings:
+    """What a run is exported to.
+
+    Attributes:
+        backend: openvino or onnx.
+        precision: int8 quantises, calibrated on training tiles; auto is bf16 where this processor,
+            which compares the models, has it and the backend uses it, otherwise fp32.
+        window: side of the largest window in pixels; None measures which is the fastest.
+        calibration: size of a pixel; None keeps what the data set says, without a record.
+        max_flips: parts whose verdict may differ from the run's.
+        threads: of the processor; default: all cores.
+    """
+
+    backend: Backend = "openvino"
+    precision: Literal["auto", "fp32", "int8"] = "auto"
+    window: int | None = None
+    calibration: Calibration | None = None
+    max_flips: int = 0
+    threads: int | None = None
+
+
+def export_run(
+    run: Path, out: Path, settings: ExportSettings, hooks: Hooks | None = None
+) -> ExportedModel:
+    """Write the exported model of a run into the new folder ``out``.
+
+    Both models inspect the run's inner validation parts (those that chose its thresholds).
+
+    Raises:
+        FlawsmithError: if the run is no finished segmentation network, or more verdicts flip than
+            allowed; nothing is written then.
+    """
+    hooks = hooks or Hooks()
+    config = exportable_config(run)
+    thresholds = load_thresholds(run)
+    model = InspectionModel.load(run)
+    datasets, validation = training_datasets(config.data)
+    dataset, records = datasets[0], _real(validation or datasets[0].records)
+    schema = _calibrated(model.schema, settings.calibration)
+    tile = _tile(config)
+    with new_folder(out, what="exported model") as folder:
+        write_graph(model.training.segmenter, schema, folder, backend=settings.backend, tile=tile)
+        if settings.precision == "int8":
+            quantise(folder, settings.backend, dataset, schema, tile, seed=config.training.seed)
+        card = ModelCard(
+            name=run.name,
+            backend=settings.backend,
+            precision=_precision(settings),
+            defect_schema=schema,
+            thresholds=thresholds,
+            tile=tile,
+            overlap=min(max(config.overlap, MULTIPLE), tile // 2),
+            window=(settings.window or tile,) * 2,
+            multiple=MULTIPLE,
+            calibration=settings.calibration,
+            run=_identity(run, config, dataset),
+            code_version=f"{version('flawsmith')}+{code_hash()}",
+        )
+        exported = ExportedModel.write(folder, card)
+        runtime = Runtime(exported, threads=settings.threads)
+        if settings.window is None:
+            images = [as_schema_says(dataset.image(r), schema) for r in records[:TIMED_IMAGES]]
+            side = fastest_window(runtime, images)
+            card = card.model_copy(update={"window": (side, side)})
+            exported = ExportedModel.write(folder, card)
+            runtime = Runtime(exported, network=runtime.network)
+        check = compare(model, runtime, dataset, records, allowed=settings.max_flips, hooks=hooks)
+        require_few_flips(check, card)
+        ExportedModel.write(folder, card.model_copy(update={"check": check.summary}))
+    hooks.report(check.words())
+    return ExportedModel.load(out)
+
+
+def exportable_config(run: Path) -> InspectionModelConfig:
+    """Return the configuration of a run with a segmentation network.
+
+    Raises:
+        FlawsmithError: for any other run, saying what it can be used for.
+    """
+    config = load_config(run)
+    if isinstance(config, ClassificationConfig):
+        raise FlawsmithError(
+            f"{run} is a classification model ({config.system}), which gives no regions; only "
+            "models that score pixels are exported, such as fc_hardnet70 or efficientnet_lite0"
+        )
+    if config.system == PATCHCORE:
+        raise FlawsmithError(
+            f"{run} is a patchcore run; on the line it is the novelty score beside a segmentation "
+            "network: export that network's run"
+        )
+    if config.system == MACHINE_VISION:
+        raise FlawsmithError(
+            f"{run} is machine vision with fixed rules and has no network; train one to export: "
+            "flawsmith model train --network fc_hardnet70"
+        )
+    return config
+
+
+def fastest_window(runtime: Runtime, images: list[ImageArray]) -> int:
+    """Return the side of the largest window that needs the least time for these images.
+
+    Candidates are the tile and its doubles; they take turns, and each keeps its best time.
+    """
+    card = runtime.exported.card
+    sides = [card.tile]
+    longest = max(max(image.shape[:2]) for image in images)
+    while 2 * sides[-1] <= LARGEST_WINDOW and sides[-1] < longest:
+        sides.append(2 * sides[-1])
+    if len(sides) == 1:
+        return card.tile
+    seconds = dict.fromkeys(sides, float("inf"))
+    for turn in range(3):
+        for side in sides:
+            windowed = _with_window(runtime, side)
+            start = time.perf_counter()
+            for image in images:
+                windowed.maps(image)
+            if turn:  # the first one warms up: primitives are made for each new size
+                seconds[side] = min(seconds[side], time.perf_counter() - start)
+    chosen = sides[0]
+    for side in sides[1:]:
+        if seconds[side] < WORTHWHILE * seconds[chosen]:
+            chosen = side
+    return chosen
+
+
+def _with_window(runtime: Runtime, side: int) -> Runtime:
+    """Return a runtime with the same compiled network and another largest window."""
+    exported = runtime.exported
+    card = exported.card.model_copy(update={"window": (side, side)})
+    return Runtime(dataclasses.replace(exported, card=card), network=runtime.network)
+
+
+def _real(records: list[ImageRecord]) -> list[ImageRecord]:
+    kept = [r for r in records if r.source == "real" and r.excluded is None]
+    if not kept:
+        raise FlawsmithError(
+            "the run's data set has no real image to compare the exported model on"
+        )
+    return kept
+
+
+def _calibrated(schema: Schema, calibration: Calibration | None) -> Schema:
+    if calibration is None:
+        return schema
+    return schema.model_copy(update={"pixel_size_mm": calibration.mm_per_pixel})
+
+
+def _tile(config: InspectionModelConfig) -> int:
+    side = -(-config.training.tile_size // MULTIPLE) * MULTIPLE
+    return max(side, SMALLEST_TILE)
+
+
+def _precision(settings: ExportSettings) -> Arithmetic:
+    """Return the lowest arithmetic that the exported model may use."""
+    if settings.precision != "auto":
+        return settings.precision
+    if settings.backend == "onnx":
+        return "fp32"
+    import openvino
+
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "bf16" if "BF16" in able else "fp32"
+
+
+def _identity(run: Path, config: InspectionModelConfig, dataset: DefectDataset) -> RunIdentity:
+    return RunIdentity(
+        name=run.name,
+        network=config.system,
+        config_sha256=hashlib.sha256((run / CONFIG_FILE).read_bytes()).hexdigest(),
+        weights_sha256=hashlib.sha256(best_weights(run).read_bytes()).hexdigest(),
+        data_fingerprint=dataset.fingerprint(),
+    )

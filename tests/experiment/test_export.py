@@ -1,0 +1,221 @@
+"""A trained run as an exported model: the same decisions, or nothing."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.images import to_unit
+from flawsmith.data.schema import Schema, make_backgrounds, make_defects
+from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.export import ExportSettings, export_run, fastest_window
+from flawsmith.experiment.export_check import as_schema_says, compare, require_few_flips
+from flawsmith.experiment.export_int8 import CALIBRATION_TILES, calibration_tiles, quantise
+from flawsmith.experiment.inspection_model import InspectionModel, load_thresholds
+from flawsmith.experiment.runs import create_run
+from flawsmith.experiment.train_model import configure_any_model, train_model
+from flawsmith.experiment.training_data import training_datasets
+from flawsmith.inspection.exported import ExportedModel
+from flawsmith.inspection.regions import find_regions
+from flawsmith.inspection.runtime import Runtime
+from flawsmith.inspection.thresholds import Thresholds, classify
+from flawsmith.training.loop import Hooks
+
+
+def configured(network, data):
+    return configure_any_model(network, "tiny", data, fold=1, synthetic=[], arm=None, overrides=[])
+
+
+@pytest.fixture(scope="module")
+def run(pouch_folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "real"
+    train_model(configured("fc_hardnet70", pouch_folder), run, Hooks(), resume=False)
+    return run
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "pouch"
+    said = []
+    settings = ExportSettings(precision="fp32", window=64, threads=1)
+    export_run(run, out, settings, Hooks(report=said.append))
+    assert "0 of" in said[-1]
+    return ExportedModel.load(out)
+
+
+def test_card_says_where_it_comes_from(exported, run, pouch_folder):
+    card = exported.card
+    assert card.run.network == "fc_hardnet70"
+    assert card.run.data_fingerprint == training_datasets_of(pouch_folder)[0].fingerprint()
+    assert card.thresholds == load_thresholds(run)
+    assert (card.tile, card.overlap, card.window) == (64, 32, (64, 64))
+    assert card.check.flipped == []
+    assert card.check.images > 5
+    assert card.check.macro_iou_after == pytest.approx(card.check.macro_iou_before, abs=1e-3)
+    assert set(card.files) == {"network.xml", "network.bin"}
+    assert str(run.parent) not in (exported.folder / "model.json").read_text()
+
+
+def training_datasets_of(pouch_folder):
+    datasets, validation = training_datasets(configured("fc_hardnet70", pouch_folder).data)
+    return datasets[0], validation
+
+
+def test_both_find_the_same_in_one_tile(exported, run, pouch_folder):
+    """One tile has no seam: the graph must give what torch, softmax and `classify` give."""
+    model, runtime = InspectionModel.load(run), Runtime(exported, threads=1)
+    dataset = DefectDataset.open(pouch_folder)
+    thresholds = Thresholds(pixel=[1 / 7] * 6, region=0.1)
+    low = Runtime(exported, threads=1, thresholds=thresholds, network=runtime.network)
+    for record in dataset.records[:6]:
+        image = dataset.image(record)[:64, :64]
+        scores = model.predict(image)
+        found = low.maps(image)
+        index = classify(scores, thresholds)
+        assert (index != found.index).mean() < 1e-3
+        winner = np.take_along_axis(scores, index[None].astype(int), 0)[0]
+        same = (index > 0) & (index == found.index)
+        assert same.any()
+        np.testing.assert_allclose(found.confidence[same], winner[same], atol=1e-4)
+        regions = low.inspect(image).regions
+        expected = find_regions(found.index, scores, dataset.schema)
+        assert len(regions) == len(expected)
+
+
+def test_too_many_flips_are_refused_and_leave_nothing(run, tmp_path, monkeypatch):
+    """Every image of a defect is one without it, or the reverse, to the exported model."""
+    from flawsmith.experiment import export_check
+
+    monkeypatch.setattr(export_check, "_highest", flipping())
+    out = tmp_path / "model"
+    settings = ExportSettings(backend="onnx", window=64, threads=1)
+    with pytest.raises(FlawsmithError, match=r"not exported: .* Differing images: images/"):
+        export_run(run, out, settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def flipping():
+    """Return a stand-in for the highest score: before 1, after 0, in turns."""
+    answers = [0.0]
+
+    def highest(index, confidence):
+        answers.append(1.0 - answers[-1])
+        return answers[-1]
+
+    return highest
+
+
+def test_comparison_counts_parts_and_names_images(exported, run, pouch_folder):
+    dataset, validation = training_datasets_of(pouch_folder)
+    runtime = Runtime(exported, threads=1)
+    model = InspectionModel.load(run)
+    deaf = Runtime(
+        exported, threads=1, network=runtime.network,
+        thresholds=Thresholds(pixel=[1e-3] * 6, region=1e-3),
+    )  # fmt: skip
+
+    class Blind:
+        def predict(self, image):
+            scores = np.zeros((7, *image.shape[:2]), np.float32)
+            scores[0] = 1.0
+            return scores
+
+    two_views = [r.model_copy(update={"part": "one"}) for r in validation[:2]]
+    found = compare(Blind(), deaf, dataset, two_views, allowed=0, hooks=Hooks())
+    assert found.summary.parts == 1
+    assert found.summary.images == 2
+    assert found.summary.flipped == ["one"]
+    assert [text.split(" ")[0] for text in found.images] == [r.file_name for r in two_views]
+    with pytest.raises(FlawsmithError, match="1 of 1 validation parts have another verdict"):
+        require_few_flips(found, exported.card)
+    allowed = compare(Blind(), deaf, dataset, two_views, allowed=1, hooks=Hooks())
+    require_few_flips(allowed, exported.card)
+    same = compare(model, runtime, dataset, validation[:3], allowed=0, hooks=Hooks())
+    assert same.summary.flipped == []
+
+
+def test_int8_keeps_its_interface(exported, tmp_path, pouch_folder):
+    folder = shutil.copytree(exported.folder, tmp_path / "small")
+    dataset, _ = training_datasets_of(pouch_folder)
+    few = dataset.with_records(dataset.records[:8])
+    quantise(folder, "openvino", few, dataset.schema, 64, seed=0)
+    small = ExportedModel.write(folder, exported.card.model_copy(update={"precision": "int8"}))
+    assert b"FakeQuantize" in (folder / "network.xml").read_bytes()
+    assert small.card.files["network.bin"] != exported.card.files["network.bin"]
+    image = dataset.image(dataset.records[0])
+    before, after = (Runtime(model, threads=1).maps(image) for model in (exported, small))
+    assert np.abs(before.confidence - after.confidence).mean() < 0.1
+
+
+def test_calibration_tiles_are_real_training_tiles(pouch_folder):
+    dataset, validation = training_datasets_of(pouch_folder)
+    schema = dataset.schema
+    tiles = list(calibration_tiles(dataset, schema, 64, seed=0))
+    assert 10 < len(tiles) <= CALIBRATION_TILES
+    assert {tile.shape for tile in tiles} == {(1, 64, 64, schema.channels)}
+    held = {record.file_name for record in validation}
+    assert not held & {record.file_name for record in dataset.records}
+    again = list(calibration_tiles(dataset, schema, 64, seed=0))
+    assert all(np.array_equal(a, b) for a, b in zip(tiles, again, strict=True))
+
+
+def test_fastest_window_is_measured(exported, monkeypatch):
+    runtime = Runtime(exported, threads=1)
+    shape = (60, 60) if exported.schema.channels == 1 else (60, 60, 3)
+    assert fastest_window(runtime, [np.full(shape, 128, np.uint8)]) == 64  # one tile anyway
+    seconds = {64: 4.0, 128: 2.0, 256: 1.99}
+    clock = [0.0]
+
+    class Timed:
+        def __init__(self, given, *, network):
+            self.side = given.card.window[0]
+
+        def maps(self, image):
+            clock[0] += seconds[self.side]
+
+    monkeypatch.setattr("flawsmith.experiment.export.Runtime", Timed)
+    monkeypatch.setattr("flawsmith.experiment.export.time.perf_counter", lambda: clock[0])
+    assert fastest_window(runtime, [np.full((200, 200), 128, np.uint8)]) == 128
+
+
+def test_images_of_a_data_set_become_what_the_camera_gives():
+    rng = np.random.default_rng(0)
+    colour = rng.integers(0, 256, (5, 6, 3), np.uint8)
+    for values in ({}, {"channels": 3}, {"bit_depth": 12, "white_level": 4095}):
+        schema = Schema(
+            name="a", backgrounds=make_backgrounds(["b"]), defects=make_defects(["c"]), **values
+        )
+        for image in (colour, colour[..., 0], colour.astype(np.uint16) * 3):
+            converted = as_schema_says(image, schema)
+            assert converted.dtype == (np.uint8 if schema.bit_depth == 8 else np.uint16)
+            assert converted.shape == ((5, 6) if schema.channels == 1 else (5, 6, 3))
+            np.testing.assert_array_equal(to_unit(converted, schema), to_unit(image, schema))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("machine_vision", "machine vision with fixed rules and has no network"),
+        ("patchcore", "it is the novelty score beside a segmentation network"),
+        ("cnn_classifier", r"classification model .* gives no regions"),
+        ("fc_hardnet70", "has no thresholds yet"),
+    ],
+)
+def test_other_and_unfinished_models_are_refused(
+    pouch_folder, labels_only_folder, tmp_path, network, message
+):
+    data = labels_only_folder if network == "cnn_classifier" else pouch_folder
+    create_run(tmp_path / "run", configured(network, data), DefectDataset.open(data).schema)
+    with pytest.raises(FlawsmithError, match=message):
+        export_run(tmp_path / "run", tmp_path / "out", ExportSettings())
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_run_and_taken_folder_are_errors(run, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "a").write_text("")
+    with pytest.raises(FlawsmithError, match="exists already"):
+        export_run(run, tmp_path / "taken", ExportSettings())
+    with pytest.raises(FlawsmithError, match="is no run folder"):
+        export_run(tmp_path / "taken", tmp_path / "new", ExportSettings())
