@@ -106,6 +106,19 @@ def test_parts_are_inspected_over_http_and_told_to_a_sink(model, tmp_path):
     assert "no sink file:///told in this store" in wrong.stderr
 
 
+def test_inspect_tells_sinks_too_and_keeps_what_they_do_not_take(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(grey(dark=True))
+    sinks = ["--sink", "file:told.jsonl", "--sink", "http://127.0.0.1:9/nobody"]
+    flawsmith("inspect", "in", "--model", model, *sinks, cwd=tmp_path)
+    (told,) = (json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines())
+    assert (told["sequence"], told["verdict"]) == (1, "FAIL")
+    shown = flawsmith("sinks", "status", "--json", cwd=tmp_path, status=1).stdout.splitlines()
+    states = {s["sink"]: s for s in map(json.loads, shown)}
+    assert states[f"file://{tmp_path}/told.jsonl"]["delivered"] == 1
+    assert "refused" in states["http://127.0.0.1:9/nobody"]["error"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flawsmith.cli.console import console
 from flawsmith.cli.stored import StoreUrl, open_store
 from flawsmith.errors import FlawsmithError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flawsmith.line.store import Store
+
+SinkUrls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sink", metavar="URL", envvar="FLAWSMITH_SINKS",
+        help="mqtt://host/topic, opc.tcp://..., https://..., file:...; may be repeated.",
+    ),
+]  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -77,3 +91,21 @@ def retry(
             )
         count = outbox.retry(sink)
     console.print(f"{count} messages are due now")
+
+
+@contextmanager
+def delivering(store: Store, urls: list[str] | None) -> Iterator[list[str]]:
+    """Deliver to sinks while the block runs; yield their names.
+
+    Raises:
+        FlawsmithError: for a URL that is no sink, or given twice.
+    """
+    from flawsmith.line.sinks import open_sink
+    from flawsmith.line.sinks.courier import Couriers
+
+    couriers = Couriers(store, [open_sink(url) for url in urls or ()])
+    couriers.start()
+    try:
+        yield couriers.names
+    finally:
+        couriers.stop()
