@@ -164,7 +164,9 @@ def _label(
         y = min(max(y, 0.0), max(rows - height, 0.0))
         boxes.append((x - 2, y - 1, x + width + 2, y + height + 2))
     free = [box for box in boxes if not any(_overlap(box, other) for other in taken)]
-    box = free[0] if free else boxes[0]
+    if not free:  # a heap of words says nothing; the outline is there
+        return
+    box = free[0]
     taken.append(box)
     draw.rectangle(box, fill=(20, 20, 20))
     draw.text((box[0] + 2, box[1] + 1), text, colour, font)
