@@ -93,7 +93,7 @@ RULES = {
         [image(regions=[region()] * 2)], "PASS", None),
     "many": (ANY_FAILS.replace("verdict", 'count = "> 2"\nverdict'),
         [image(regions=[region()] * 3)], "FAIL",
-        "3 regions, the largest: crack with score 0.9; 2 allowed"),
+        "3 regions, the surest: crack with score 0.9; 2 allowed"),
     "many, not in one view": (
         TWO_VIEWS.replace("verdict", 'count = "> 2"\nverdict'),
         [image("a", [region()] * 2), image("b", [region()] * 2)], "PASS", None),

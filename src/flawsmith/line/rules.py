@@ -299,7 +299,9 @@ def _reason(rule: Rule, verdict: Verdict, view: _View, found: list[int], views: 
     worst = max(regions, key=lambda region: float(getattr(region, measure)))
     text = words.found(worst, rule) + words.place(rule.zone, view.seen.view)
     if len(regions) > 1:
-        text = f"{len(regions)} regions, the largest: {text}"
+        text = (
+            f"{len(regions)} regions, the {'surest' if measure == 'score' else 'largest'}: {text}"
+        )
     text += f"; {words.allowed(rule)}"
     if rule.over_views != ANY:
         text += f" (in {views} views; the rule needs {rule.over_views})"
