@@ -188,6 +188,13 @@ def test_edges_of_something_else_are_not_the_part(image, message):
         locator.locate(image)
 
 
+def test_the_border_of_the_image_is_no_edge():
+    image = np.full((300, 400), 120, np.uint8)
+    image[8:292, 6:395] = 180
+    locator = EdgeLocator(EdgeSettings(size=(389, 284)), SQUARE, "px")
+    assert locator.locate(image).origin == pytest.approx((5.5, 7.5), abs=0.6)
+
+
 def test_a_dark_part_is_found_if_so_told():
     locator = EdgeLocator(EdgeSettings(part="dark", size=(300, 200)), SQUARE, "px")
     assert locator.locate(255 - _bright(200, 300)).angle == pytest.approx(0, abs=0.05)

@@ -247,8 +247,13 @@ def _outermost_edges(
             grid[..., axis] = outward * (lengths[axis] / 2 - steps)
             grid[..., 1 - axis] = along[:, None]
             places = grid @ rotation(angle).T + centre
+            # Where a profile leaves the image, nothing rises.
             seen = cv2.remap(
-                pixels, places.astype(np.float32), None, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+                pixels,
+                places.astype(np.float32),
+                None,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
             )
             rise = sign * cv2.filter2D(cv2.blur(seen, (1, 2 * STEP + 1)), -1, RISE[None])
             rise[:, :STEP] = rise[:, -STEP:] = 0.0
