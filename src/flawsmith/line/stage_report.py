@@ -90,6 +90,7 @@ def report_stages(
                 f"the results store {store.name} has no part in this period; "
                 "give another --since and --until, or leave them out for all parts"
             )
+        removed = _removed(session, conditions)
         unit = unit_of(since or first, until or last)
         cells = _cells(session, conditions, unit)
         disagreeing = _disagreeing(session, conditions)
@@ -99,12 +100,20 @@ def report_stages(
         store=store.name, since=since or first, until=until or last, made_at=datetime.now(UTC),
         unit=unit, stages=stages, classes=by_class(cells),
         spans=over_time(cells, 1 if unit == "day" else 7),
-        notes=_notes(stages, total - names, coverage(cells)),
+        notes=_notes(stages, total - names, removed, coverage(cells)),
         disagreeing=len(disagreeing), disagreements=[_disagreement(store, n) for n in numbers],
     )  # fmt: skip
 
 
-def _decided(session: Session) -> sa.Subquery:
+def _removed(session: Session, conditions: Conditions) -> int:
+    """Return how many sequence numbers between the first and the last part have no result."""
+    ends = sa.select(sa.func.min(PartRow.id), sa.func.max(PartRow.id)).where(*conditions)
+    first, last = session.execute(ends).one()
+    there = sa.select(sa.func.count()).where(PartRow.id.between(first, last))
+    return int(last - first + 1 - (session.scalar(there) or 0))
+
+
+def _decided() -> sa.Subquery:
     """Return part, its last deciding review and both ends of what was decided."""
     return (
         sa.select(
@@ -121,7 +130,7 @@ def _decided(session: Session) -> sa.Subquery:
 
 def _cells(session: Session, conditions: Conditions, unit: Unit) -> Counter[Cell]:
     top = _top_classes(session, conditions)
-    decided = _decided(session)
+    decided = _decided()
     rows = (
         sa.select(
             PartRow.id, PartRow.verdict, PartRow.finished_at, AuditRow.rate,
@@ -166,7 +175,7 @@ def _top_classes(session: Session, conditions: Conditions) -> dict[int, str]:
 
 
 def _disagreeing(session: Session, conditions: Conditions) -> list[int]:
-    decided = _decided(session)
+    decided = _decided()
     rows = (
         sa.select(PartRow.id)
         .join(decided, decided.c.part_id == PartRow.id)
@@ -189,7 +198,9 @@ def _disagreement(store: Store, number: int) -> Disagreement:
     )
 
 
-def _notes(stages: Stages, repeated: int, stands_for: tuple[float, float] | None) -> list[str]:
+def _notes(
+    stages: Stages, repeated: int, removed: int, stands_for: tuple[float, float] | None
+) -> list[str]:
     notes = []
     sent, audit = stages.sent, stages.audit
     if repeated:
@@ -212,7 +223,13 @@ def _notes(stages: Stages, repeated: int, stands_for: tuple[float, float] | None
             f"{audit.waiting:,} audited parts wait for a review and do not count yet; the interval "
             "of escape holds if they are not chosen by what they look like."
         )
-    if stands_for and abs(stands_for[0] - stages.passed) > FAR * stands_for[1] + 0.5:
+    if removed:
+        notes.append(
+            f"{removed:,} results of the period were removed (flawsmith results retain) and count "
+            "nowhere; where passed parts were, shares and escape are too high. Write the report of "
+            "a period before its results are removed."
+        )
+    elif stands_for and abs(stands_for[0] - stages.passed) > FAR * stands_for[1] + 0.5:
         notes.append(
             f"The audited parts stand for {stands_for[0]:,.0f} passed parts, and "
             f"{stages.passed:,} passed: the lot was not drawn for all of the period. Escape takes "

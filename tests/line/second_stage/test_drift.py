@@ -13,6 +13,7 @@ from flawsmith.line.control_charts import ewma_chart, individuals_chart, share_c
 from flawsmith.line.drift import watch_drift
 from flawsmith.line.drift_page import alarm_words, headline, notes
 from flawsmith.line.results import Verdict
+from flawsmith.line.store import Store
 from flawsmith.line.tables import CounterRow, ImageRow, PartRow, RegionRow
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
@@ -165,12 +166,14 @@ def test_an_unstable_reference_and_figures_that_are_missing_are_told(store):
     assert {len(chart.points) for chart in report.charts if chart.figure == "fail"} == {2}
 
 
-def test_a_clock_that_jumps_moves_no_part_into_another_subgroup(store):
-    fill(store, 1100)
-    with store.transaction() as session:
-        for n in (1051, 1060, 1075):
-            session.get(PartRow, n).finished_at = at(1_000_000 + n)
-    report = watch_drift(store, reference_since=None, reference_until=at(1001), every=50)
+def test_a_clock_that_jumps_moves_no_part_into_another_subgroup(url):
+    with Store(url) as store:
+        fill(store, 1100)
+        with store.transaction() as session:
+            for n in (1051, 1060, 1075):
+                session.get(PartRow, n).finished_at = at(1_000_000 + n)
+        report = watch_drift(store, reference_since=None, reference_until=at(1001), every=50)
+    assert len(report.charts) == 10
     points = report.charts[0].points
     assert [(point.first, point.last) for point in points] == [(1001, 1050), (1051, 1100)]
 

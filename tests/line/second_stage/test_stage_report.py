@@ -12,6 +12,7 @@ from flawsmith.line.reviews import confirm, overturn
 from flawsmith.line.second_stage import UNNAMED
 from flawsmith.line.stage_report import report_stages
 from flawsmith.line.store import Store
+from flawsmith.line.tables import PartRow
 
 PASS, REVIEW, FAIL = Verdict
 MARCH = datetime(2024, 3, 1, 23, 30, tzinfo=UTC)
@@ -77,6 +78,17 @@ def test_an_audit_of_one_day_only_and_none_at_all_are_told(store):
         record(other, "a")
         assert "escape was not measured" in report_stages(other).notes[0]
         assert report_stages(other).stages.escape.value is None
+
+
+def test_results_that_were_removed_are_told(store):
+    for n in range(9):
+        record(store, f"p{n}", audit_rate=1.0 if n % 4 == 0 else None)
+    with store.transaction() as session:
+        for number in (2, 3, 6):
+            session.delete(session.get(PartRow, number))
+    notes = " ".join(report_stages(store).notes)
+    assert "3 results of the period were removed" in notes
+    assert "stand for" not in notes
 
 
 def test_a_period_with_nothing_in_it(store):
