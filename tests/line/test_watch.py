@@ -158,6 +158,17 @@ def test_a_name_that_does_not_fit_is_review_at_once(line):
     assert any("does not fit" in r.text for r in line.store.get(1).verdict.reasons)
 
 
+def test_a_stop_leaves_the_rest_for_later(line):
+    for number in range(3):
+        line.put(f"{number}.png", png(number))
+    list(line.watch.poll())
+    line.now += SETTLE_SECONDS
+    answers = iter([True, True, False])
+    assert len(list(line.watch.poll(lambda: next(answers)))) == 2
+    assert line.watch.waiting == 1
+    assert line.pass_time(0) == [("2", PASS)]
+
+
 def test_a_share_that_is_away_comes_back(line):
     line.put("a.png", png(1))
     assert line.pass_time() == [("a", PASS)]
