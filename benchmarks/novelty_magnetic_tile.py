@@ -31,7 +31,8 @@ from flawsmith.data.folds import part_defects
 from flawsmith.data.formats import import_folder
 from flawsmith.data.images import ImageArray
 from flawsmith.data.schema import IGNORE, SCHEMA_FILE, make_defects
-from flawsmith.experiment.export_novelty import Calibration, as_the_model_takes, export_novelty
+from flawsmith.experiment.export_check import as_schema_says
+from flawsmith.experiment.export_novelty import Calibration, export_novelty
 from flawsmith.experiment.inspection_model import THRESHOLDS_FILE, load_predict, load_thresholds
 from flawsmith.experiment.ledger import append_line, read_lines
 from flawsmith.experiment.source import code_hash
@@ -118,7 +119,7 @@ def novelty_scorer(dataset: DefectDataset, run: Path, folder: Path) -> Callable[
     )
 
     def score(record: ImageRecord) -> Figures:
-        image = as_the_model_takes(dataset.image(record), dataset.schema)
+        image = as_schema_says(dataset.image(record), dataset.schema)
         return {"novelty": detector.inspect(image).score}
 
     return score

@@ -9,19 +9,17 @@ import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
-from flawsmith.data.images import ImageArray
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import BANK_FILE, STAGES, AnomalyModel
+from flawsmith.experiment.export_check import as_schema_says
 from flawsmith.experiment.inspection_model import load_model_config
 from flawsmith.experiment.openvino_graph import to_openvino
 from flawsmith.experiment.training_data import training_datasets
@@ -219,20 +217,11 @@ def _calibrated(
     parts: dict[str, BorderStatistics] = {}
     with hooks.bar("limit of novelty", len(calibration.records)) as advance:
         for record in calibration.records:
-            image = as_the_model_takes(calibration.dataset.image(record), model.schema)
+            image = as_schema_says(calibration.dataset.image(record), model.schema)
             found = BorderStatistics.of(detector.heat_map(image))
             parts[record.part] = parts.get(record.part, BorderStatistics()) + found
             advance(1)
     return core.calibrated(list(parts.values()), settings.review_rate)
-
-
-def as_the_model_takes(image: ImageArray, schema: Schema) -> ImageArray:
-    """Return an image of a data set with the schema's channels and type, as `to_unit` makes it."""
-    if image.ndim == 3 and schema.channels == 1:
-        image = cast(ImageArray, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    if image.ndim == 2 and schema.channels == 3:
-        image = cast(ImageArray, np.repeat(image[..., None], 3, axis=2))
-    return image.astype(np.uint16) if schema.bit_depth > 8 else image
 
 
 def write_expected(path: Path, core: PatchCore) -> None:
