@@ -22,7 +22,7 @@ UNNAMED = "(not said)"
 PASS, REVIEW, FAIL = Verdict
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Cell:
     """What parts have in common that count together.
 
