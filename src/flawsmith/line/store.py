@@ -165,14 +165,7 @@ class Store:
                 )
             )  # fmt: skip
             session.flush()
-            # An image may have hundreds of regions: as plain rows they take a third of the time.
-            regions = [
-                _region_values(row.id, position, region)
-                for row, image in zip(rows, images, strict=True)
-                for position, region in enumerate(image.regions)
-            ]
-            if regions:
-                session.execute(sa.insert(RegionRow), regions)
+            _add_regions(session, rows, images)
             if audit_rate is not None:
                 session.add(AuditRow(part_id=number, rate=audit_rate, sampled_at=now))
             session.add_all(
@@ -283,6 +276,19 @@ def _image_row(position: int, image: ImageInspection) -> ImageRow:
         novelty_score=novelty.score if novelty else None,
         novelty_box=list(novelty.box) if novelty and novelty.box else None,
     )  # fmt: skip
+
+
+def _add_regions(
+    session: Session, rows: Sequence[ImageRow], images: Sequence[ImageInspection]
+) -> None:
+    """Insert plain rows: for an image with hundreds of regions a third of the time of objects."""
+    regions = [
+        _region_values(row.id, position, region)
+        for row, image in zip(rows, images, strict=True)
+        for position, region in enumerate(image.regions)
+    ]
+    if regions:
+        session.execute(sa.insert(RegionRow), regions)
 
 
 def _region_values(image_id: int, position: int, region: Region) -> dict[str, Any]:
