@@ -9,6 +9,7 @@ import pytest
     [
         "flawsmith.inspection.blobs",
         "flawsmith.inspection.machine_vision",
+        "flawsmith.inspection.novelty",
         "flawsmith.inspection.region_tracker",
         "flawsmith.inspection.regions",
         "flawsmith.inspection.thresholds",
