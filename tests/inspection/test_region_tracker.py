@@ -101,6 +101,8 @@ def test_a_region_is_reported_once_it_has_ended_and_not_before():
     assert tracker.rows == 4
     assert tracker.finish() == []
     assert tracker.rows == 0
+    # One band with empty rows at its end: nothing there is open.
+    assert tracker.add(indices, confidences) == [region]
 
 
 def test_arms_that_meet_below_are_one_region_and_arms_that_part_stay_one():
