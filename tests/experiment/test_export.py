@@ -1,25 +1,28 @@
 """A trained run as an exported model: the same decisions, or nothing."""
 
-import shutil
-
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.images import to_unit
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment import export, export_check
 from flawsmith.experiment.export import ExportSettings, export_run, fastest_window
 from flawsmith.experiment.export_check import as_schema_says, compare, require_few_flips
+from flawsmith.experiment.export_graph import write_graph
 from flawsmith.experiment.export_int8 import CALIBRATION_TILES, calibration_tiles, quantise
-from flawsmith.experiment.inspection_model import InspectionModel, load_thresholds
+from flawsmith.experiment.inspection_model import InspectionModel, load_config, load_thresholds
 from flawsmith.experiment.runs import create_run
 from flawsmith.experiment.train_model import configure_any_model, train_model
 from flawsmith.experiment.training_data import training_datasets
-from flawsmith.inspection.exported import ExportedModel
+from flawsmith.inspection.exported import ExportedModel, ModelCard
 from flawsmith.inspection.regions import find_regions
 from flawsmith.inspection.runtime import Runtime
 from flawsmith.inspection.thresholds import Thresholds, classify
+from flawsmith.nn.blocks import conv_bn_relu
 from flawsmith.training.loop import Hooks
 
 
@@ -85,8 +88,8 @@ def test_both_find_the_same_in_one_tile(exported, run, pouch_folder):
 
 def test_too_many_flips_are_refused_and_leave_nothing(run, tmp_path, monkeypatch):
     """Every image of a defect is one without it, or the reverse, to the exported model."""
-    from flawsmith.experiment import export_check
-
+    few = training_datasets(load_config(run).data)
+    monkeypatch.setattr(export, "training_datasets", lambda _: (few[0], few[1][:3]))
     monkeypatch.setattr(export_check, "_highest", flipping())
     out = tmp_path / "model"
     settings = ExportSettings(backend="onnx", window=64, threads=1)
@@ -135,17 +138,31 @@ def test_comparison_counts_parts_and_names_images(exported, run, pouch_folder):
     assert same.summary.flipped == []
 
 
-def test_int8_keeps_its_interface(exported, tmp_path, pouch_folder):
-    folder = shutil.copytree(exported.folder, tmp_path / "small")
+def test_int8_keeps_its_interface(tmp_path, pouch_folder):
     dataset, _ = training_datasets_of(pouch_folder)
-    few = dataset.with_records(dataset.records[:8])
-    quantise(folder, "openvino", few, dataset.schema, 64, seed=0)
-    small = ExportedModel.write(folder, exported.card.model_copy(update={"precision": "int8"}))
-    assert b"FakeQuantize" in (folder / "network.xml").read_bytes()
-    assert small.card.files["network.bin"] != exported.card.files["network.bin"]
-    image = dataset.image(dataset.records[0])
-    before, after = (Runtime(model, threads=1).maps(image) for model in (exported, small))
-    assert np.abs(before.confidence - after.confidence).mean() < 0.1
+    schema = dataset.schema
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        conv_bn_relu(schema.channels, 8), conv_bn_relu(8, 8), nn.Conv2d(8, 7, 1)
+    )
+    models = []
+    for name in ("fp32", "int8"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_graph(network.eval(), schema, folder, backend="openvino", tile=64)
+        if name == "int8":
+            few = dataset.with_records(dataset.records[:8])
+            quantise(folder, "openvino", few, schema, 64, seed=0)
+        card = ModelCard(
+            name=name, backend="openvino", precision=name, defect_schema=schema, tile=64,
+            thresholds=Thresholds(pixel=[0.1] * 6), overlap=32, window=(64, 64), multiple=32,
+            code_version="0",
+        )  # fmt: skip
+        models.append(Runtime(ExportedModel.write(folder, card), threads=1))
+    assert b"FakeQuantize" in (tmp_path / "int8" / "network.xml").read_bytes()
+    assert b"FakeQuantize" not in (tmp_path / "fp32" / "network.xml").read_bytes()
+    before, after = (model.maps(dataset.image(dataset.records[0])) for model in models)
+    assert 0 < np.abs(before.confidence - after.confidence).mean() < 0.05
 
 
 def test_calibration_tiles_are_real_training_tiles(pouch_folder):
@@ -199,7 +216,7 @@ def test_images_of_a_data_set_become_what_the_camera_gives():
         ("machine_vision", "machine vision with fixed rules and has no network"),
         ("patchcore", "it is the novelty score beside a segmentation network"),
         ("cnn_classifier", r"classification model .* gives no regions"),
-        ("fc_hardnet70", "has no thresholds yet"),
+        ("fc_hardnet70", "has no checkpoint yet"),
     ],
 )
 def test_other_and_unfinished_models_are_refused(
@@ -210,6 +227,12 @@ def test_other_and_unfinished_models_are_refused(
     with pytest.raises(FlawsmithError, match=message):
         export_run(tmp_path / "run", tmp_path / "out", ExportSettings())
     assert not (tmp_path / "out").exists()
+
+
+def test_impossible_window_is_refused_before_any_work(run, tmp_path):
+    with pytest.raises(FlawsmithError, match="windows of 100 px; expected a multiple of 32"):
+        export_run(run, tmp_path / "out", ExportSettings(window=100))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_run_and_taken_folder_are_errors(run, tmp_path):

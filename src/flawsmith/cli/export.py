@@ -52,6 +52,13 @@ def export(
     max_flips: Annotated[
         int, typer.Option(min=0, help="Validation parts whose verdict may change.")
     ] = 0,
+    novelty: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Run of patchcore: what no good part looks like."),
+    ] = None,
+    review_rate: Annotated[
+        float, typer.Option(help="Share of good parts that may go to a person for novelty.")
+    ] = 0.05,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of the processor. [all cores]")
     ] = None,
@@ -70,6 +77,8 @@ def export(
         window=window,
         calibration=_calibration(mm_per_pixel, uncertainty, calibrated, valid_until),
         max_flips=max_flips,
+        novelty=novelty,
+        review_rate=review_rate,
         threads=threads,
     )
     suffix = f"-{to}" + ("-int8" if int8 else "")

@@ -5,8 +5,9 @@ import hashlib
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from flawsmith.config import validate
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import ImageArray
 from flawsmith.data.schema import Schema
@@ -15,6 +16,7 @@ from flawsmith.experiment.anomaly_model import PATCHCORE
 from flawsmith.experiment.export_check import as_schema_says, compare, require_few_flips
 from flawsmith.experiment.export_graph import write_graph
 from flawsmith.experiment.export_int8 import quantise
+from flawsmith.experiment.export_novelty import REVIEW_RATE, export_novelty
 from flawsmith.experiment.inspection_model import (
     InspectionModel,
     best_weights,
@@ -62,6 +64,8 @@ class ExportSettings:
         window: side of the largest window in pixels; None measures which is the fastest.
         calibration: size of a pixel; None keeps what the data set says, without a record.
         max_flips: parts whose verdict may differ from the run's.
+        novelty: run of patchcore whose score stands beside the network's regions.
+        review_rate: share of good parts that may go to a person for novelty.
         threads: of the processor; default: all cores.
     """
 
@@ -70,6 +74,8 @@ class ExportSettings:
     window: int | None = None
     calibration: Calibration | None = None
     max_flips: int = 0
+    novelty: Path | None = None
+    review_rate: float = REVIEW_RATE
     threads: int | None = None
 
 
@@ -86,43 +92,76 @@ def export_run(
     """
     hooks = hooks or Hooks()
     config = exportable_config(run)
-    thresholds = load_thresholds(run)
     model = InspectionModel.load(run)
     datasets, validation = training_datasets(config.data)
     dataset, records = datasets[0], _real(validation or datasets[0].records)
-    schema = _calibrated(model.schema, settings.calibration)
-    tile = _tile(config)
+    if not validation:
+        hooks.report(f"{run} kept no part for validation; compared on its training images")
+    card = _card(run, config, dataset, _calibrated(model.schema, settings.calibration), settings)
+    schema, tile = card.defect_schema, card.tile
     with new_folder(out, what="exported model") as folder:
+        novelty = _write_novelty(folder, schema, settings, hooks)
         write_graph(model.training.segmenter, schema, folder, backend=settings.backend, tile=tile)
         if settings.precision == "int8":
             quantise(folder, settings.backend, dataset, schema, tile, seed=config.training.seed)
-        card = ModelCard(
-            name=run.name,
-            backend=settings.backend,
-            precision=_precision(settings),
-            defect_schema=schema,
-            thresholds=thresholds,
-            tile=tile,
-            overlap=min(max(config.overlap, MULTIPLE), tile // 2),
-            window=(settings.window or tile,) * 2,
-            multiple=MULTIPLE,
-            calibration=settings.calibration,
-            run=_identity(run, config, dataset),
-            code_version=f"{version('flawsmith')}+{code_hash()}",
-        )
-        exported = ExportedModel.write(folder, card)
-        runtime = Runtime(exported, threads=settings.threads)
+        runtime = Runtime(ExportedModel.write(folder, card), threads=settings.threads)
         if settings.window is None:
             images = [as_schema_says(dataset.image(r), schema) for r in records[:TIMED_IMAGES]]
-            side = fastest_window(runtime, images)
-            card = card.model_copy(update={"window": (side, side)})
-            exported = ExportedModel.write(folder, card)
-            runtime = Runtime(exported, network=runtime.network)
+            runtime = _with_window(runtime, fastest_window(runtime, images))
+            card = runtime.exported.card
         check = compare(model, runtime, dataset, records, allowed=settings.max_flips, hooks=hooks)
         require_few_flips(check, card)
-        ExportedModel.write(folder, card.model_copy(update={"check": check.summary}))
+        whole = {"check": check.summary, "novelty": novelty}
+        ExportedModel.write(folder, card.model_copy(update=whole))
     hooks.report(check.words())
     return ExportedModel.load(out)
+
+
+def _write_novelty(
+    folder: Path, schema: Schema, settings: ExportSettings, hooks: Hooks
+) -> dict[str, Any] | None:
+    """Write ``novelty.*`` if a patchcore run is given; return its settings for ``model.json``."""
+    if settings.novelty is None:
+        return None
+    written = export_novelty(
+        settings.novelty, folder, review_rate=settings.review_rate, schema=schema, hooks=hooks
+    )
+    return written.model_dump(mode="json")
+
+
+def _card(
+    run: Path,
+    config: InspectionModelConfig,
+    dataset: DefectDataset,
+    schema: Schema,
+    settings: ExportSettings,
+) -> ModelCard:
+    """Return the description of the model before its comparison.
+
+    Raises:
+        FlawsmithError: for settings that do not fit each other.
+    """
+    tile = _tile(config)
+    if settings.window is not None and (settings.window % MULTIPLE or settings.window < tile):
+        raise FlawsmithError(
+            f"windows of {settings.window} px; expected a multiple of {MULTIPLE} from {tile}, the "
+            "side of the training tiles"
+        )
+    values = {
+        "name": run.resolve().name,
+        "backend": settings.backend,
+        "precision": _precision(settings),
+        "schema": schema,
+        "thresholds": load_thresholds(run),
+        "tile": tile,
+        "overlap": min(max(config.overlap, MULTIPLE), tile // 2),
+        "window": (settings.window or tile,) * 2,
+        "multiple": MULTIPLE,
+        "calibration": settings.calibration,
+        "run": _identity(run, config, dataset),
+        "code_version": f"{version('flawsmith')}+{code_hash()}",
+    }
+    return validate(ModelCard, values, source=f"export of {run}")
 
 
 def exportable_config(run: Path) -> InspectionModelConfig:
@@ -140,7 +179,7 @@ def exportable_config(run: Path) -> InspectionModelConfig:
     if config.system == PATCHCORE:
         raise FlawsmithError(
             f"{run} is a patchcore run; on the line it is the novelty score beside a segmentation "
-            "network: export that network's run"
+            f"network: export that network's run with --novelty {run}"
         )
     if config.system == MACHINE_VISION:
         raise FlawsmithError(
@@ -219,7 +258,7 @@ def _precision(settings: ExportSettings) -> Arithmetic:
 
 def _identity(run: Path, config: InspectionModelConfig, dataset: DefectDataset) -> RunIdentity:
     return RunIdentity(
-        name=run.name,
+        name=run.resolve().name,
         network=config.system,
         config_sha256=hashlib.sha256((run / CONFIG_FILE).read_bytes()).hexdigest(),
         weights_sha256=hashlib.sha256(best_weights(run).read_bytes()).hexdigest(),

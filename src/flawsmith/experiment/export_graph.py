@@ -1,5 +1,6 @@
 """The graph of an exported model: camera pixels in, class index and confidence out."""
 
+import copy
 import warnings
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def write_graph(
         backend: whose format.
         tile: side of the example input.
     """
-    graph = InspectionGraph(segmenter, schema).eval().cpu()
+    graph = InspectionGraph(copy.deepcopy(segmenter), schema).eval().cpu()
     # Not every exporter knows uint16; the input gets its type once the graph is there.
     image = torch.zeros(1, tile, tile, schema.channels, dtype=torch.int32)
     example = (image, torch.full((schema.num_defects,), 0.5))

@@ -247,9 +247,9 @@ class ExportedModel:
         return cls.load(folder)
 
 
-def _parse(text: bytes, path: Path) -> ModelCard:
+def _parse(data: bytes, path: Path) -> ModelCard:
     try:
-        values = json.loads(text)
+        values = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise FlawsmithError(f"{path} is not JSON: {error}") from None
     if not isinstance(values, dict):
@@ -259,7 +259,12 @@ def _parse(text: bytes, path: Path) -> ModelCard:
             f"{path} has the format {values.get('format_version')!r:.40}; this program reads "
             f"{FORMAT_VERSION}: export again with this version, or install the other"
         )
-    return validate(ModelCard, values, source=str(path))
+    try:
+        return validate(ModelCard, values, source=str(path))
+    except FlawsmithError as error:  # may quote all that was given
+        text = str(error)
+        kept = text if len(text) <= 600 else f"{text[:300]} ... {text[-300:]}"
+        raise FlawsmithError(kept) from None
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:
