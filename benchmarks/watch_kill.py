@@ -23,8 +23,8 @@ from collections import Counter
 from pathlib import Path
 
 from flawsmith.data.images import is_image_file
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.store import Store
+from flawsmith.line.store.part_record import PartRecord
 
 PATTERN = "{part}_{view}.*"
 RULES = (

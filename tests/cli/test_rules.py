@@ -14,9 +14,9 @@ from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defe
 from flawsmith.inspection.exported import ExportedModel, ModelCard
 from flawsmith.inspection.regions import Region
 from flawsmith.inspection.thresholds import Thresholds
-from flawsmith.line.part_record import Review
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
 from flawsmith.line.store import Store
+from flawsmith.line.store.part_record import Review
 
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
 RULES = """

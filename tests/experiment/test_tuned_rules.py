@@ -11,8 +11,8 @@ from flawsmith.experiment.tuned_rules import GROUPS, ScoredParts, to_text, tune_
 from flawsmith.inspection.regions import Region
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.line.results import ImageInspection
-from flawsmith.line.rule_file import parse_rules
 from flawsmith.line.rules import AcceptanceRules
+from flawsmith.line.rules.rule_file import parse_rules
 from flawsmith.metrics.class_thresholds import choose_class_thresholds
 
 SCHEMA = Schema(

@@ -9,8 +9,8 @@ from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.findings import Findings
 from flawsmith.inspection.regions import find_regions
-from flawsmith.line.rule_file import parse_rules
 from flawsmith.line.rules import AcceptanceRules
+from flawsmith.line.rules.rule_file import parse_rules
 
 SCHEMA = Schema(
     name="spots", backgrounds=make_backgrounds(["plate"]), defects=make_defects(["spot"])

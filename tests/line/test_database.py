@@ -13,10 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line import database
 from flawsmith.line.results import ImageInspection, PartVerdict, Verdict
-from flawsmith.line.store import Store
-from flawsmith.line.tables import REVISIONS, Base
+from flawsmith.line.store import Store, database
+from flawsmith.line.store.tables import REVISIONS, Base
 
 MIGRATIONS = Path(database.__file__).parent / "migrations"
 

@@ -8,10 +8,10 @@ import pytest
 
 from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defects
 from flawsmith.inspection.regions import Region
-from flawsmith.line.part_checks import CHECKS
 from flawsmith.line.results import ImageInspection, Novelty
-from flawsmith.line.rule_file import MEASURES, parse_rules
 from flawsmith.line.rules import AcceptanceRules
+from flawsmith.line.rules.checks import CHECKS
+from flawsmith.line.rules.rule_file import MEASURES, parse_rules
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 CLASSES = ["crack", "dent", "stain"]

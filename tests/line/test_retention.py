@@ -4,12 +4,12 @@ import pytest
 import sqlalchemy as sa
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line import store as store_module
-from flawsmith.line.part_record import Review
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
-from flawsmith.line.retention import Retained, retain
 from flawsmith.line.store import Store
-from flawsmith.line.tables import DeliveryRow, ImageRow, RegionRow
+from flawsmith.line.store import store as store_module
+from flawsmith.line.store.part_record import Review
+from flawsmith.line.store.retention import Retained, retain
+from flawsmith.line.store.tables import DeliveryRow, ImageRow, RegionRow
 
 from .test_store import region
 
@@ -103,7 +103,7 @@ def test_results_keep_their_order_when_the_clock_is_put_back(store):
 
 
 def test_many_go_in_several_transactions(store, monkeypatch):
-    from flawsmith.line import retention
+    from flawsmith.line.store import retention
 
     monkeypatch.setattr(retention, "BATCH", 2)
     for number in range(5):

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.rule_file import MAX_BYTES, parse_rules
-from flawsmith.line.rule_words import number
 from flawsmith.line.rules import AcceptanceRules
-from flawsmith.line.zones import Zone
+from flawsmith.line.rules.rule_file import MAX_BYTES, parse_rules
+from flawsmith.line.rules.words import number
+from flawsmith.line.rules.zones import Zone
 
 SCHEMA = Schema(
     name="tiles",

@@ -10,10 +10,10 @@ from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defe
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
 from flawsmith.inspection.thresholds import Thresholds
-from flawsmith.line.part_checks import CHECKS
 from flawsmith.line.results import ImageInspection, Novelty, Verdict
-from flawsmith.line.rule_file import parse_rules
 from flawsmith.line.rules import AcceptanceRules
+from flawsmith.line.rules.checks import CHECKS
+from flawsmith.line.rules.rule_file import parse_rules
 
 SCHEMA = Schema(
     name="tiles",

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
-from flawsmith.line import store as store_module
-from flawsmith.line.part_record import Review
 from flawsmith.line.results import ImageInspection, Novelty, PartVerdict, Reason, Verdict
 from flawsmith.line.store import Query, Store
-from flawsmith.line.tables import DeliveryRow
+from flawsmith.line.store import store as store_module
+from flawsmith.line.store.part_record import Review
+from flawsmith.line.store.tables import DeliveryRow
 
 
 def region(name="crack", score=0.8, length_mm=None):

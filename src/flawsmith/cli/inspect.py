@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from flawsmith.line.inspector import Inspector, OpenPart
     from flawsmith.line.line_run import LineRun
     from flawsmith.line.part_pattern import PartPattern
-    from flawsmith.line.part_record import PartRecord
     from flawsmith.line.rules import AcceptanceRules
     from flawsmith.line.store import Store
+    from flawsmith.line.store.part_record import PartRecord
 
 DEFAULT_WATCH_PATTERN = "{part}.*"
 
@@ -214,8 +214,8 @@ def open_inspector(
     keep_pixels: bool = False,
 ) -> tuple[Inspector, Schema]:
     """Return an inspector of an exported model, and the model's schema."""
-    from flawsmith.line.audit import AuditLot
     from flawsmith.line.inspector import Inspector
+    from flawsmith.line.reviews.audit import AuditLot
 
     placed, identity, accepted, schema = load_model(model, rules, device=device, layout=layout)
     lot = AuditLot(store, audit) if audit else None

@@ -10,7 +10,7 @@ from flawsmith.cli.console import console
 from flawsmith.cli.stored import Since, StoreUrl, Until, open_store, period
 
 if TYPE_CHECKING:
-    from flawsmith.line.part_record import PartRecord
+    from flawsmith.line.store.part_record import PartRecord
 
 MAX_REASONS = 2
 
@@ -100,7 +100,7 @@ def retain(
     ] = False,
 ) -> None:
     """Remove old results; never those that wait for a person or for a sink."""
-    from flawsmith.line.retention import retain as remove_old
+    from flawsmith.line.store.retention import retain as remove_old
 
     with open_store(store) as opened:
         done = remove_old(opened, keep_days, keep_reviewed_days=keep_reviewed_days, dry_run=dry_run)

@@ -11,8 +11,8 @@ from flawsmith.cli.console import console
 from flawsmith.cli.stored import Since, StoreUrl, Until, open_store, period
 
 if TYPE_CHECKING:
-    from flawsmith.line.part_record import PartRecord
-    from flawsmith.line.reviews import Said
+    from flawsmith.line.reviews.reviews import Said
+    from flawsmith.line.store.part_record import PartRecord
 
 Number = Annotated[int, typer.Argument(metavar="ID", help="Sequence number of the part's result.")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who says so.")]
@@ -71,7 +71,7 @@ def list_(
 
 def _line(record: PartRecord, *, blind: bool) -> str:
     from flawsmith.line.results import Verdict
-    from flawsmith.line.reviews import disagreement
+    from flawsmith.line.reviews.reviews import disagreement
 
     images = ", ".join(image.image for image in record.images) or "no image"
     head = f"{record.id}  {record.finished_at:%Y-%m-%d %H:%M}  {record.verdict.part or '?'}"
@@ -98,7 +98,7 @@ def confirm(
     store: StoreUrl = "results.db",
 ) -> None:
     """The first stage was right: a passed part is good, every other one is defective."""
-    from flawsmith.line.reviews import confirm as say
+    from flawsmith.line.reviews.reviews import confirm as say
 
     with open_store(store) as opened:
         said = say(
@@ -117,7 +117,7 @@ def overturn(
     store: StoreUrl = "results.db",
 ) -> None:
     """The first stage was wrong: a passed part is defective, every other one is good."""
-    from flawsmith.line.reviews import overturn as say
+    from flawsmith.line.reviews.reviews import overturn as say
 
     with open_store(store) as opened:
         said = say(
@@ -148,7 +148,7 @@ def sample(
     until: Until = None,
 ) -> None:
     """Draw passed parts for review, by a keyed lot, so that escapes are measured."""
-    from flawsmith.line.audit import draw_sample
+    from flawsmith.line.reviews.audit import draw_sample
 
     begin, end = period(since, until)
     with open_store(store) as opened:

@@ -26,7 +26,7 @@ def export(
     show: Annotated[int, typer.Option(help="Images left out to name.", min=0)] = 20,
 ) -> None:
     """Write reviewed images as a defect data set for the next training."""
-    from flawsmith.line.review_export import export_reviews
+    from flawsmith.line.reviews.export import export_reviews
 
     begin, end = period(since, until)
     with open_store(store) as opened:

@@ -26,8 +26,8 @@ def report(
     ] = None,
 ) -> None:
     """Flow through both stages, escape and overkill with intervals."""
-    from flawsmith.line.stage_page import headline, share_words, write_page
-    from flawsmith.line.stage_report import report_stages
+    from flawsmith.line.reviews.stage_page import headline, share_words, write_page
+    from flawsmith.line.reviews.stage_report import report_stages
     from flawsmith.storage import write_text
 
     begin, end = period(since, until)
@@ -68,9 +68,9 @@ def drift(
     ] = None,
 ) -> None:
     """Say when verdicts, scores, novelty or brightness left the limits of a reference."""
-    from flawsmith.line.drift import watch_drift
-    from flawsmith.line.drift_page import alarm_words, headline, notes, write_page
-    from flawsmith.line.periods import parse_time
+    from flawsmith.line.reviews.drift import watch_drift
+    from flawsmith.line.reviews.drift_page import alarm_words, headline, notes, write_page
+    from flawsmith.line.reviews.periods import parse_time
     from flawsmith.storage import write_text
 
     begin, end = period(since, until)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from flawsmith.data.schema import Schema
     from flawsmith.experiment.tuned_rules import Tuning
     from flawsmith.inspection.thresholds import Thresholds
-    from flawsmith.line.rule_trial import Trial
     from flawsmith.line.rules import AcceptanceRules
+    from flawsmith.line.rules.trial import Trial
 
 
 def register(app: typer.Typer) -> None:
@@ -64,7 +64,7 @@ def check(
     if schema and thresholds:
         _print_unreachable(rules, schema, thresholds)
     if results is not None:
-        from flawsmith.line.rule_trial import read_past, try_rules
+        from flawsmith.line.rules.trial import read_past, try_rules
 
         _print_trial(try_rules(rules, read_past(results)), show)
 

@@ -46,8 +46,8 @@ def serve(
 ) -> None:
     """Inspect posted images: verdict and regions in the answer, stored before it is given."""
     _require_extra()
-    from flawsmith.line.audit import AuditLot
     from flawsmith.line.inspector import Inspector
+    from flawsmith.line.reviews.audit import AuditLot
     from flawsmith.line.service import Service, ServiceSettings
     from flawsmith.line.sinks import open_sink
     from flawsmith.line.store import Store
@@ -78,7 +78,7 @@ def _announce(url: str, inspector: Inspector) -> None:
 
 
 def _token(host: str, token_file: Path | None) -> str | None:
-    from flawsmith.line.service_auth import read_token, require_token
+    from flawsmith.line.service.auth import read_token, require_token
 
     token = read_token(token_file) if token_file is not None else None
     require_token(host, token)

@@ -25,8 +25,8 @@ def open_store(url: str) -> Store:
     from pathlib import Path
 
     from flawsmith.errors import FlawsmithError
-    from flawsmith.line.database import parse_url
     from flawsmith.line.store import Store
+    from flawsmith.line.store.database import parse_url
 
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
@@ -43,7 +43,7 @@ def period(since: str | None, until: str | None) -> tuple[datetime | None, datet
     Raises:
         FlawsmithError: if one is no time, or the end is not after the beginning.
     """
-    from flawsmith.line.periods import check_order, parse_time
+    from flawsmith.line.reviews.periods import check_order, parse_time
 
     begin = parse_time(since, option="--since") if since is not None else None
     end = parse_time(until, option="--until") if until is not None else None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError, listed
 from flawsmith.inspection.thresholds import Thresholds
-from flawsmith.line.rule_file import PartSettings, Rule, RuleFile
+from flawsmith.line.rules.rule_file import PartSettings, Rule, RuleFile
 from flawsmith.metrics.class_thresholds import Choice, Scores, choose_class_thresholds, parts_needed
 from flawsmith.metrics.evaluation import Rate
 from flawsmith.metrics.intervals import rate

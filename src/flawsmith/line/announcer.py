@@ -8,8 +8,8 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.inspector import OpenPart
 from flawsmith.line.overlay import write_overlay
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.result_lines import line_writer
+from flawsmith.line.store.part_record import PartRecord
 
 OVERLAYS = "overlays"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
-from flawsmith.line.part_record import PartRecord
+from flawsmith.line.store.part_record import PartRecord
 
 VIEW_TIMEOUT_SECONDS = 30.0
 """How long a part waits for its views where neither the rules nor the user say it."""

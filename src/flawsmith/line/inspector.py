@@ -14,9 +14,9 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.findings import Findings
 from flawsmith.line.brightness import brightness
 from flawsmith.line.part_images import PartImage
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection, PartVerdict
 from flawsmith.line.store import Store
+from flawsmith.line.store.part_record import PartRecord
 
 
 class Model(Protocol):

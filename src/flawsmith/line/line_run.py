@@ -17,7 +17,7 @@ from flawsmith.line.heartbeat import Heartbeat
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage, printable, printable_text
 from flawsmith.line.part_pattern import PartPattern
-from flawsmith.line.part_record import PartRecord
+from flawsmith.line.store.part_record import PartRecord
 from flawsmith.line.watch import POLL_SECONDS, FolderWatch
 
 MAX_WAITING_FRAMES = 2

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from flawsmith.data.images import ImageArray, encode_png, to_unit
 from flawsmith.data.schema import Schema, rgb
 from flawsmith.inspection.regions import Region
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection, Verdict
+from flawsmith.line.store.part_record import PartRecord
 from flawsmith.storage import write_bytes
 
 VERDICT_COLOURS = {

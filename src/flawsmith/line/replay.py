@@ -8,8 +8,8 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection, PartVerdict
+from flawsmith.line.store.part_record import PartRecord
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_record import PartRecord
+from flawsmith.line.store.part_record import PartRecord
 
 LineFormat = Literal["json", "csv"]
 

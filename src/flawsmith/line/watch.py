@@ -18,7 +18,7 @@ from flawsmith.line.assembler import PartAssembler
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage, printable
 from flawsmith.line.part_pattern import PartPattern
-from flawsmith.line.part_record import PartRecord
+from flawsmith.line.store.part_record import PartRecord
 
 POLL_SECONDS = 0.25
 SETTLE_SECONDS = 0.5

@@ -2,7 +2,7 @@
 
 from flawsmith.inspection.regions import Region
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
-from flawsmith.line.tables import PartRow
+from flawsmith.line.store.tables import PartRow
 
 
 def region(name="crack", score=0.8, class_id=1, polygon=((1, 2), (3, 2), (3, 5), (1, 5)), **more):

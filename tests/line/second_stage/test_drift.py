@@ -9,12 +9,12 @@ from line_facts import image, verdict
 from scipy import stats
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.control_charts import ewma_chart, individuals_chart, share_chart
-from flawsmith.line.drift import watch_drift
-from flawsmith.line.drift_page import alarm_words, headline, notes
 from flawsmith.line.results import Verdict
+from flawsmith.line.reviews.control_charts import ewma_chart, individuals_chart, share_chart
+from flawsmith.line.reviews.drift import watch_drift
+from flawsmith.line.reviews.drift_page import alarm_words, headline, notes
 from flawsmith.line.store import Store
-from flawsmith.line.tables import CounterRow, ImageRow, PartRow, RegionRow
+from flawsmith.line.store.tables import CounterRow, ImageRow, PartRow, RegionRow
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 PASS, REVIEW, FAIL = Verdict

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from flawsmith.line.escape import (
+from flawsmith.line.results import Verdict
+from flawsmith.line.reviews.escape import (
     Amount,
     Drawn,
     escape,
@@ -16,8 +17,7 @@ from flawsmith.line.escape import (
     overkill,
     sampled_share,
 )
-from flawsmith.line.results import Verdict
-from flawsmith.line.second_stage import Cell, by_class, coverage, over_time, summarise
+from flawsmith.line.reviews.second_stage import Cell, by_class, coverage, over_time, summarise
 from flawsmith.metrics.intervals import clopper_pearson
 
 PASS, REVIEW, FAIL = Verdict

@@ -15,11 +15,11 @@ from flawsmith.data.images import write_image
 from flawsmith.data.merging import merge
 from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
-from flawsmith.line import review_export
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
-from flawsmith.line.review_export import PROVENANCE_FILE, export_reviews
-from flawsmith.line.review_labels import ELSEWHERE, NO_CLASS, SOME_VIEW
-from flawsmith.line.reviews import confirm, overturn
+from flawsmith.line.reviews import export as review_export
+from flawsmith.line.reviews.export import PROVENANCE_FILE, export_reviews
+from flawsmith.line.reviews.labels import ELSEWHERE, NO_CLASS, SOME_VIEW
+from flawsmith.line.reviews.reviews import confirm, overturn
 
 PASS, REVIEW, FAIL = Verdict
 SQUARE = ((2, 3), (5, 3), (5, 6), (2, 6))

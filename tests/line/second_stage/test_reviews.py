@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from line_facts import image, record, region, verdict
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.audit import AuditLot, draw_sample, lot_number
 from flawsmith.line.results import Verdict
-from flawsmith.line.reviews import confirm, disagreement, final_verdict, overturn
+from flawsmith.line.reviews.audit import AuditLot, draw_sample, lot_number
+from flawsmith.line.reviews.reviews import confirm, disagreement, final_verdict, overturn
 from flawsmith.line.store import Query, Store
-from flawsmith.line.tables import AuditRow, KeyRow, PartRow
+from flawsmith.line.store.tables import AuditRow, KeyRow, PartRow
 
 FAIL, PASS, REVIEW = Verdict.FAIL, Verdict.PASS, Verdict.REVIEW
 

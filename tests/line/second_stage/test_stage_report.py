@@ -6,13 +6,13 @@ import pytest
 from line_facts import dated, record, region
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.periods import parse_time
 from flawsmith.line.results import Verdict
-from flawsmith.line.reviews import confirm, overturn
-from flawsmith.line.second_stage import UNNAMED
-from flawsmith.line.stage_report import report_stages
+from flawsmith.line.reviews.periods import parse_time
+from flawsmith.line.reviews.reviews import confirm, overturn
+from flawsmith.line.reviews.second_stage import UNNAMED
+from flawsmith.line.reviews.stage_report import report_stages
 from flawsmith.line.store import Store
-from flawsmith.line.tables import PartRow
+from flawsmith.line.store.tables import PartRow
 
 PASS, REVIEW, FAIL = Verdict
 MARCH = datetime(2024, 3, 1, 23, 30, tzinfo=UTC)

@@ -12,9 +12,9 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.findings import Findings
 from flawsmith.inspection.regions import Region
 from flawsmith.line.inspector import Inspector
-from flawsmith.line.rule_file import RuleFile
 from flawsmith.line.rules import AcceptanceRules
-from flawsmith.line.service import Service, ServiceSettings
+from flawsmith.line.rules.rule_file import RuleFile
+from flawsmith.line.service.service import Service, ServiceSettings
 from flawsmith.line.sinks import open_sink
 from flawsmith.line.sinks.courier import Patience
 from flawsmith.line.store import Store

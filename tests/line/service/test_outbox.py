@@ -14,7 +14,7 @@ from flawsmith.line.sinks.base import Message, Sink
 from flawsmith.line.sinks.courier import Courier, Couriers, Patience
 from flawsmith.line.sinks.outbox import Outbox
 from flawsmith.line.store import Store
-from flawsmith.line.tables import DeliveryRow
+from flawsmith.line.store.tables import DeliveryRow
 
 HASTE = Patience(first=0.01, longest=0.05, poll=0.02, farewell=1.0)
 

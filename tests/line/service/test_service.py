@@ -12,8 +12,8 @@ from services import client_of, figure, png, until
 from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.results import Verdict
-from flawsmith.line.service_auth import is_loopback, read_token, require_token
-from flawsmith.line.service_parts import MAX_OPEN, ServiceParts
+from flawsmith.line.service.auth import is_loopback, read_token, require_token
+from flawsmith.line.service.parts import MAX_OPEN, ServiceParts
 from flawsmith.line.store import Store
 
 TOKEN = "0123456789abcdef"
@@ -93,7 +93,7 @@ def test_an_image_that_is_sent_again_is_neither_inspected_nor_stored_again(store
 
 
 def test_nothing_is_forgotten_while_the_store_fails(store, monkeypatch):
-    monkeypatch.setattr("flawsmith.line.service_parts.RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("flawsmith.line.service.parts.RETRY_SECONDS", 0.2)
     record, broken = Store.record, [True]
 
     def record_sometimes(self, *values, **more):
@@ -254,14 +254,14 @@ def test_other_machines_are_let_in_with_a_token_only(tmp_path):
 
 
 def test_health_says_what_does_not_work(store, monkeypatch):
-    monkeypatch.setattr("flawsmith.line.service_health._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("flawsmith.line.service.health._FRESH_SECONDS", 0.0)
     with client_of(store, token=TOKEN) as client:
         right = {"Authorization": f"Bearer {TOKEN}"}
         assert client.get("/health").json() == {
             "live": True, "ready": True, "problems": [],
             "checks": {"model": True, "queue": True, "store": True, "disk": True},
         }  # fmt: skip
-        monkeypatch.setattr("flawsmith.line.service_health.MIN_FREE_BYTES", 1 << 60)
+        monkeypatch.setattr("flawsmith.line.service.health.MIN_FREE_BYTES", 1 << 60)
         answer = client.get("/health", headers=right)
         assert answer.status_code == 503
         assert answer.json()["checks"]["disk"] is False

@@ -2,8 +2,8 @@
 
 import json
 
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.sinks.base import Message
+from flawsmith.line.store.part_record import PartRecord
 
 MAX_REGIONS = 100
 """Regions in a message; the store has all of them, and ``region_count`` says how many."""

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flawsmith.line.sinks.base import Message
 from flawsmith.line.sinks.message import build_message
 from flawsmith.line.store import Store
-from flawsmith.line.tables import CounterRow, DeliveryRow, PartRow
+from flawsmith.line.store.tables import CounterRow, DeliveryRow, PartRow
 
 MAX_ERROR = 500
 """Characters of an error that are kept."""

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from flawsmith.line.part_images import PartImage
-from flawsmith.line.service_parts import MAX_OPEN, Outcome, ServiceParts
+from flawsmith.line.service.parts import MAX_OPEN, Outcome, ServiceParts
 
 STUCK_SECONDS = 120.0
 """An image that takes longer means that the inspection hangs."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flawsmith.inspection.regions import Region
-from flawsmith.line.rule_file import ANY, MEASURES, Ignore, Limit, Rule, RuleFile, Selection
+from flawsmith.line.rules.rule_file import ANY, MEASURES, Ignore, Limit, Rule, RuleFile, Selection
 
 _MORE = {">": "more than ", ">=": "", "<": "less than ", "<=": "at most "}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from markupsafe import Markup
 
 from flawsmith.data.templates import render
-from flawsmith.line.charts import Band, Node, Series, flow_chart, time_chart
-from flawsmith.line.escape import Share
-from flawsmith.line.second_stage import Span, Stages
-from flawsmith.line.stage_report import StageReport
+from flawsmith.line.reviews.charts import Band, Node, Series, flow_chart, time_chart
+from flawsmith.line.reviews.escape import Share
+from flawsmith.line.reviews.second_stage import Span, Stages
+from flawsmith.line.reviews.stage_report import StageReport
 from flawsmith.storage import write_bytes
 
 

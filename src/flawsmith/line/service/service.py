@@ -19,20 +19,20 @@ from flawsmith import __version__
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.inspector import Inspector
 from flawsmith.line.part_pattern import MAX_NAME
-from flawsmith.line.part_record import PartRecord
-from flawsmith.line.service_answers import (
+from flawsmith.line.service.answers import (
     PART_RESPONSES,
     VIEW_RESPONSES,
     PartAnswer,
     Problem,
     WaitingAnswer,
 )
-from flawsmith.line.service_auth import AUTHORISED, Guard, require_token
-from flawsmith.line.service_health import Health, HealthCheck, Metrics
-from flawsmith.line.service_parts import TOO_LARGE, Outcome, ServiceParts, newest_number
-from flawsmith.line.service_queue import InspectionQueue
+from flawsmith.line.service.auth import AUTHORISED, Guard, require_token
+from flawsmith.line.service.health import Health, HealthCheck, Metrics
+from flawsmith.line.service.parts import TOO_LARGE, Outcome, ServiceParts, newest_number
+from flawsmith.line.service.queue import InspectionQueue
 from flawsmith.line.sinks.base import Sink
 from flawsmith.line.sinks.courier import Couriers, Patience
+from flawsmith.line.store.part_record import PartRecord
 
 KEEP_ALIVE_SECONDS = 75
 """How long a caller's connection stays open between parts: longer than the cycle of a slow line."""

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from flawsmith.config import StrictModel
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection, PartVerdict
+from flawsmith.line.store.part_record import PartRecord
 
 
 class PartAnswer(PartVerdict):

@@ -9,9 +9,9 @@ import numpy as np
 from flawsmith.data.images import LabelArray
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.inspection.regions import Region
-from flawsmith.line.part_record import PartRecord, Review
 from flawsmith.line.results import ImageInspection, Verdict
-from flawsmith.line.reviews import final_verdict
+from flawsmith.line.reviews.reviews import final_verdict
+from flawsmith.line.store.part_record import PartRecord, Review
 
 ELSEWHERE = "another view shows the defect of this part; nobody said what this one shows"
 SOME_VIEW = "the part is defective; nobody said which of its views shows it"

@@ -14,11 +14,11 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
 from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.inspection.zones import PartLayout
-from flawsmith.line import rule_words as words
-from flawsmith.line.part_checks import CALIBRATION, MODEL, NO_RULE, check_part, without_copies
 from flawsmith.line.results import ImageInspection, PartVerdict, Reason, Verdict
-from flawsmith.line.rule_binding import require_consistent
-from flawsmith.line.rule_file import ANY, Rule, RuleFile, Selection, load_rule_file
+from flawsmith.line.rules import words as words
+from flawsmith.line.rules.binding import require_consistent
+from flawsmith.line.rules.checks import CALIBRATION, MODEL, NO_RULE, check_part, without_copies
+from flawsmith.line.rules.rule_file import ANY, Rule, RuleFile, Selection, load_rule_file
 from flawsmith.registry import nearest_name
 
 

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_record import Review
 from flawsmith.line.results import Verdict
 from flawsmith.line.store import Store
-from flawsmith.line.tables import PartRow, RegionRow, ReviewRow
+from flawsmith.line.store.part_record import Review
+from flawsmith.line.store.tables import PartRow, RegionRow, ReviewRow
 from flawsmith.registry import nearest_name
 
 MOST_CHARACTERS = {"name": 200, "class": 80, "reason": 2000}

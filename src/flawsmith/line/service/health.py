@@ -14,12 +14,12 @@ from prometheus_client.registry import Collector
 
 from flawsmith.config import StrictModel
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import Verdict
-from flawsmith.line.service_queue import InspectionQueue
+from flawsmith.line.service.queue import InspectionQueue
 from flawsmith.line.sinks.outbox import Outbox
 from flawsmith.line.store import Store
-from flawsmith.line.tables import CounterRow
+from flawsmith.line.store.part_record import PartRecord
+from flawsmith.line.store.tables import CounterRow
 
 MIN_FREE_BYTES = 256 << 20
 """On the disk of the store; with less the service is not ready, before anything fails."""

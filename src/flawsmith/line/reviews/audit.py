@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_record import handling_key
 from flawsmith.line.results import ImageInspection, PartVerdict, Verdict
 from flawsmith.line.store import Query, Store
-from flawsmith.line.tables import AuditRow, CounterRow, KeyRow, PartRow
+from flawsmith.line.store.part_record import handling_key
+from flawsmith.line.store.tables import AuditRow, CounterRow, KeyRow, PartRow
 
 KEY_NAME = "audit"
 PAGE = 1000

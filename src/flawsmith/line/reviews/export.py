@@ -21,10 +21,10 @@ from flawsmith.data.images import IMAGE_SUFFIXES, ImageArray
 from flawsmith.data.schema import DEFECT_COLOURS, Defect, Schema, make_backgrounds
 from flawsmith.errors import FlawsmithError, listed
 from flawsmith.line.part_images import PartImage
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection
-from flawsmith.line.review_labels import ImageLabel, draw, label_part
+from flawsmith.line.reviews.labels import ImageLabel, draw, label_part
 from flawsmith.line.store import Query, Store
+from flawsmith.line.store.part_record import PartRecord
 from flawsmith.storage import new_folder, write_text
 
 PROVENANCE_FILE = "provenance.jsonl"

@@ -5,8 +5,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from flawsmith.data.templates import render
-from flawsmith.line.charts import Series, time_chart
-from flawsmith.line.drift import FIGURES, Alarm, Chart, DriftReport
+from flawsmith.line.reviews.charts import Series, time_chart
+from flawsmith.line.reviews.drift import FIGURES, Alarm, Chart, DriftReport
 from flawsmith.storage import write_bytes
 
 KINDS = {"p": "p-chart", "individuals": "individuals", "ewma": "EWMA"}

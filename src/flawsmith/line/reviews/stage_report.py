@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from flawsmith.config import StrictModel
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.periods import Unit, check_order, start_of, unit_of
 from flawsmith.line.results import Verdict
-from flawsmith.line.second_stage import (
+from flawsmith.line.reviews.periods import Unit, check_order, start_of, unit_of
+from flawsmith.line.reviews.second_stage import (
     UNNAMED,
     Cell,
     ClassStages,
@@ -23,7 +23,7 @@ from flawsmith.line.second_stage import (
     summarise,
 )
 from flawsmith.line.store import Query, Store
-from flawsmith.line.tables import AuditRow, ImageRow, PartRow, RegionRow, ReviewRow
+from flawsmith.line.store.tables import AuditRow, ImageRow, PartRow, RegionRow, ReviewRow
 
 MOST_DISAGREEMENTS = 100
 FAR = 4.0

@@ -14,10 +14,10 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.line.assembler import VIEW_TIMEOUT_SECONDS
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
-from flawsmith.line.part_record import PartRecord
 from flawsmith.line.results import ImageInspection
 from flawsmith.line.store import Store
-from flawsmith.line.tables import ImageRow, PartRow
+from flawsmith.line.store.part_record import PartRecord
+from flawsmith.line.store.tables import ImageRow, PartRow
 
 MAX_OPEN = 1000
 """Parts that wait for a view, or for a store that works again; more are not accepted."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from flawsmith.config import StrictModel
-from flawsmith.line import escape as estimates
-from flawsmith.line.escape import Amount, Drawn, Share
 from flawsmith.line.results import Verdict
+from flawsmith.line.reviews import escape as estimates
+from flawsmith.line.reviews.escape import Amount, Drawn, Share
 from flawsmith.metrics.evaluation import Rate
 from flawsmith.metrics.intervals import rate
 

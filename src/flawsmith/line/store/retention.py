@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.results import Verdict
-from flawsmith.line.store import Store
-from flawsmith.line.tables import DeliveryRow, PartRow
+from flawsmith.line.store.store import Store
+from flawsmith.line.store.tables import DeliveryRow, PartRow
 
 MAX_DAYS = 36_500
 BATCH = 500

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from flawsmith.errors import FlawsmithError, listed
-from flawsmith.line.tables import REVISIONS, Base
+from flawsmith.line.store.tables import REVISIONS, Base
 
 BUSY_SECONDS = 30
 """How long a writer waits for another one before it gives up."""

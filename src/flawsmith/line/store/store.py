@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session, selectinload
 from flawsmith import __version__
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
-from flawsmith.line.database import name_of, open_engine, parse_url, told, writing
-from flawsmith.line.part_record import PartRecord, Review, handling_key
 from flawsmith.line.results import ImageInspection, Novelty, PartVerdict, Reason, Verdict
-from flawsmith.line.tables import (
+from flawsmith.line.store.database import name_of, open_engine, parse_url, told, writing
+from flawsmith.line.store.part_record import PartRecord, Review, handling_key
+from flawsmith.line.store.tables import (
     AuditRow,
     CounterRow,
     DeliveryRow,

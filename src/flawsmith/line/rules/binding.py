@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_checks import CHECKS
-from flawsmith.line.rule_file import ANY, Rule, RuleFile, Selection
+from flawsmith.line.rules.checks import CHECKS
+from flawsmith.line.rules.rule_file import ANY, Rule, RuleFile, Selection
 from flawsmith.registry import nearest_name
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 from flawsmith.config import StrictModel, load_toml, validate
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
-from flawsmith.line.zones import Zone
+from flawsmith.line.rules.zones import Zone
 
 ANY = "any"
 MAX_BYTES = 1 << 20

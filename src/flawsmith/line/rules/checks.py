@@ -5,8 +5,8 @@ from math import isfinite
 
 from flawsmith.errors import listed
 from flawsmith.line.results import ImageInspection, Reason, Verdict
-from flawsmith.line.rule_file import RuleFile
-from flawsmith.line.rule_words import number
+from flawsmith.line.rules.rule_file import RuleFile
+from flawsmith.line.rules.words import number
 
 MISSING = "missing view"
 UNEXPECTED = "unexpected view"

@@ -8,9 +8,9 @@ from typing import Any
 
 from flawsmith.config import validate
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_checks import TIMEOUT
 from flawsmith.line.results import ImageInspection, PartVerdict, Verdict
-from flawsmith.line.rules import AcceptanceRules
+from flawsmith.line.rules.acceptance import AcceptanceRules
+from flawsmith.line.rules.checks import TIMEOUT
 
 MAX_LINE = 1 << 26
 """Characters of one line of results: a part with hundreds of thousands of regions."""

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from flawsmith.config import StrictModel
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.control_charts import Limits, ewma_chart, individuals_chart, share_chart
-from flawsmith.line.periods import check_order
 from flawsmith.line.results import Verdict
+from flawsmith.line.reviews.control_charts import Limits, ewma_chart, individuals_chart, share_chart
+from flawsmith.line.reviews.periods import check_order
 from flawsmith.line.store import Query, Store
-from flawsmith.line.tables import ImageRow, PartRow, RegionRow
+from flawsmith.line.store.tables import ImageRow, PartRow, RegionRow
 
 FEWEST_POINTS = 20
 """Subgroups that a reference needs; Montgomery asks for 20 to 25."""
