@@ -52,16 +52,11 @@ def export(
     max_flips: Annotated[
         int, typer.Option(min=0, help="Validation parts whose verdict may change.")
     ] = 0,
-    novelty: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Run of patchcore: what no good part looks like."),
-    ] = None,
+    novelty: Annotated[Path | None, typer.Option(metavar="RUN", help="Of patchcore.")] = None,
     review_rate: Annotated[
         float, typer.Option(help="Share of good parts that may go to a person for novelty.")
     ] = 0.05,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the processor. [all cores]")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the processor. [all]")] = None,
 ) -> None:
     """Write one folder with network, schema, thresholds and hashes; refuse if verdicts change."""
     from flawsmith.cli.train import training_hooks
