@@ -1,5 +1,7 @@
 """A trained run as an exported model: the same decisions, or nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -136,6 +138,30 @@ def test_comparison_counts_parts_and_names_images(exported, run, pouch_folder):
     require_few_flips(allowed, exported.card)
     same = compare(model, runtime, dataset, validation[:3], allowed=0, hooks=Hooks())
     assert same.summary.flipped == []
+
+
+def test_windows_that_change_verdicts_are_left_out(run, tmp_path, monkeypatch):
+    """Unless they were asked for: then the export is refused."""
+    real = export.compare
+
+    def wary(model, runtime, dataset, records, *, allowed, hooks):
+        found = real(model, runtime, dataset, records[:2], allowed=allowed, hooks=hooks)
+        flipped = [records[0].part] if runtime.exported.card.window == (128, 128) else []
+        summary = found.summary.model_copy(update={"flipped": flipped})
+        return dataclasses.replace(found, summary=summary)
+
+    monkeypatch.setattr(export, "compare", wary)
+    monkeypatch.setattr(export, "fastest_window", lambda runtime, images: 128)
+    said = []
+    settings = ExportSettings(precision="fp32", threads=1)
+    made = export_run(run, tmp_path / "made", settings, Hooks(report=said.append))
+    assert made.card.window == (64, 64)
+    assert made.card.check.flipped == []
+    assert said[-2].startswith("larger windows are left out: 1 of")
+    asked = dataclasses.replace(settings, window=128)
+    with pytest.raises(FlawsmithError, match=r"not exported: 1 of .*--window 64 looks at tiles"):
+        export_run(run, tmp_path / "refused", asked)
+    assert not (tmp_path / "refused").exists()
 
 
 def test_int8_keeps_its_interface(tmp_path, pouch_folder):

@@ -13,7 +13,12 @@ from flawsmith.data.images import ImageArray
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import PATCHCORE
-from flawsmith.experiment.export_check import as_schema_says, compare, require_few_flips
+from flawsmith.experiment.export_check import (
+    Comparison,
+    as_schema_says,
+    compare,
+    require_few_flips,
+)
 from flawsmith.experiment.export_graph import write_graph
 from flawsmith.experiment.export_int8 import quantise
 from flawsmith.experiment.export_novelty import REVIEW_RATE, export_novelty
@@ -108,8 +113,18 @@ def export_run(
         if settings.window is None:
             images = [as_schema_says(dataset.image(r), schema) for r in records[:TIMED_IMAGES]]
             runtime = _with_window(runtime, fastest_window(runtime, images))
-            card = runtime.exported.card
-        check = compare(model, runtime, dataset, records, allowed=settings.max_flips, hooks=hooks)
+
+        def compared(runtime: Runtime) -> Comparison:
+            allowed = settings.max_flips
+            return compare(model, runtime, dataset, records, allowed=allowed, hooks=hooks)
+
+        check = compared(runtime)
+        # A larger window shows the network more surroundings than it was trained with.
+        if settings.window is None and check.too_many and max(runtime.exported.card.window) > tile:
+            hooks.report(f"larger windows are left out: {check.words()}")
+            runtime = _with_window(runtime, tile)
+            check = compared(runtime)
+        card = runtime.exported.card
         require_few_flips(check, card)
         whole = {"check": check.summary, "novelty": novelty}
         ExportedModel.write(folder, card.model_copy(update=whole))

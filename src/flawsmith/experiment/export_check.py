@@ -32,6 +32,11 @@ class Comparison:
     summary: ExportCheck
     images: list[str]
 
+    @property
+    def too_many(self) -> bool:
+        """Whether more parts flipped than are allowed."""
+        return len(self.summary.flipped) > self.summary.allowed
+
     def words(self) -> str:
         """Return the outcome in one line."""
         check = self.summary
@@ -99,7 +104,7 @@ def compare(
 def require_few_flips(comparison: Comparison, card: ModelCard) -> None:
     """Raise a `FlawsmithError` that lists the differing images if too many verdicts flip."""
     check = comparison.summary
-    if len(check.flipped) <= check.allowed:
+    if not comparison.too_many:
         return
     advice = [f"--max-flips {len(check.flipped)} accepts that"]
     if max(card.window) > card.tile:
