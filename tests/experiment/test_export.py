@@ -203,23 +203,45 @@ def test_calibration_tiles_are_real_training_tiles(pouch_folder):
     assert all(np.array_equal(a, b) for a, b in zip(tiles, again, strict=True))
 
 
-def test_fastest_window_is_measured(exported, monkeypatch):
-    runtime = Runtime(exported, threads=1)
-    shape = (60, 60) if exported.schema.channels == 1 else (60, 60, 3)
-    assert fastest_window(runtime, [np.full(shape, 128, np.uint8)]) == 64  # one tile anyway
-    seconds = {64: 4.0, 128: 2.0, 256: 1.99}
+@pytest.fixture
+def timed(exported, monkeypatch):
+    """Replace the runtime by one that only takes time: of its precision, or of its window."""
     clock = [0.0]
+    seconds = {64: 4.0, 128: 2.0, 256: 1.99, "bf16": 2.0, "fp32": 1.0}
 
     class Timed:
-        def __init__(self, given, *, network):
-            self.side = given.card.window[0]
+        def __init__(self, exported, *, network=None, threads=None):
+            self.exported, self.network = exported, exported.card.precision
+            self.seconds = seconds[exported.card.window[0] if network else self.network]
 
         def maps(self, image):
-            clock[0] += seconds[self.side]
+            clock[0] += self.seconds
 
-    monkeypatch.setattr("flawsmith.experiment.export.Runtime", Timed)
-    monkeypatch.setattr("flawsmith.experiment.export.time.perf_counter", lambda: clock[0])
-    assert fastest_window(runtime, [np.full((200, 200), 128, np.uint8)]) == 128
+    monkeypatch.setattr(export, "Runtime", Timed)
+    monkeypatch.setattr(export.time, "perf_counter", lambda: clock[0])
+    return Timed, seconds
+
+
+def with_precision(exported, precision):
+    card = exported.card.model_copy(update={"precision": precision})
+    return dataclasses.replace(exported, card=card)
+
+
+def test_fastest_window_is_measured(exported, timed):
+    runtime = timed[0](exported)
+    assert fastest_window(runtime, [np.zeros((60, 60), np.uint8)]) == 64  # one tile anyway
+    assert fastest_window(runtime, [np.zeros((200, 200), np.uint8)]) == 128
+
+
+def test_bf16_is_taken_where_it_is_faster(exported, timed):
+    given = with_precision(exported, "bf16")
+    images = [np.zeros((64, 64), np.uint8)]
+    assert export.fastest_precision(given, images, 1).exported.card.precision == "fp32"
+    timed[1]["bf16"] = 0.9
+    assert export.fastest_precision(given, images, 1).exported.card.precision == "bf16"
+    timed[1]["fp32"] = 0.1
+    small = with_precision(exported, "fp32")
+    assert export.fastest_precision(small, images, 1).exported.card.precision == "fp32"
 
 
 def test_images_of_a_data_set_become_what_the_camera_gives():

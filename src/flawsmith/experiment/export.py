@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +56,7 @@ LARGEST_WINDOW = 1024
 
 TIMED_IMAGES = 4
 WORTHWHILE = 0.95
-"""A larger window is taken if it needs at most this share of the time."""
+"""Another precision or a larger window is taken if it needs at most this share of the time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ExportSettings:
     Attributes:
         backend: openvino or onnx.
         precision: int8 quantises, calibrated on training tiles; auto is bf16 where this processor,
-            which compares the models, has it and the backend uses it, otherwise fp32.
+            which compares the models, has it and is faster with it, otherwise fp32.
         window: side of the largest window in pixels; None measures which is the fastest.
         calibration: size of a pixel; None keeps what the data set says, without a record.
         max_flips: parts whose verdict may differ from the run's.
@@ -109,9 +110,9 @@ def export_run(
         write_graph(model.training.segmenter, schema, folder, backend=settings.backend, tile=tile)
         if settings.precision == "int8":
             quantise(folder, settings.backend, dataset, schema, tile, seed=config.training.seed)
-        runtime = Runtime(ExportedModel.write(folder, card), threads=settings.threads)
+        images = [as_schema_says(dataset.image(r), schema) for r in records[:TIMED_IMAGES]]
+        runtime = fastest_precision(ExportedModel.write(folder, card), images, settings.threads)
         if settings.window is None:
-            images = [as_schema_says(dataset.image(r), schema) for r in records[:TIMED_IMAGES]]
             runtime = _with_window(runtime, fastest_window(runtime, images))
 
         def compared(runtime: Runtime) -> Comparison:
@@ -204,6 +205,21 @@ def exportable_config(run: Path) -> InspectionModelConfig:
     return config
 
 
+def fastest_precision(
+    exported: ExportedModel, images: list[ImageArray], threads: int | None
+) -> Runtime:
+    """Return the model compiled as its card says, or in fp32 where bf16 is not faster.
+
+    A processor may have bf16 without units that multiply whole tiles of it; then it is slower.
+    """
+    runtimes = [Runtime(exported, threads=threads)]
+    if exported.card.precision == "bf16":
+        card = exported.card.model_copy(update={"precision": "fp32"})
+        plain = dataclasses.replace(exported, card=card)
+        runtimes.append(Runtime(plain, threads=threads))
+    return runtimes[_fastest(runtimes, images)]
+
+
 def fastest_window(runtime: Runtime, images: list[ImageArray]) -> int:
     """Return the side of the largest window that needs the least time for these images.
 
@@ -214,21 +230,25 @@ def fastest_window(runtime: Runtime, images: list[ImageArray]) -> int:
     longest = max(max(image.shape[:2]) for image in images)
     while 2 * sides[-1] <= LARGEST_WINDOW and sides[-1] < longest:
         sides.append(2 * sides[-1])
-    if len(sides) == 1:
-        return card.tile
-    seconds = dict.fromkeys(sides, float("inf"))
+    return sides[_fastest([_with_window(runtime, side) for side in sides], images)]
+
+
+def _fastest(runtimes: Sequence[Runtime], images: list[ImageArray]) -> int:
+    """Return the place of the first that no later one beats by more than `WORTHWHILE`."""
+    if len(runtimes) == 1:
+        return 0
+    seconds = [float("inf")] * len(runtimes)
     for turn in range(3):
-        for side in sides:
-            windowed = _with_window(runtime, side)
+        for place, runtime in enumerate(runtimes):
             start = time.perf_counter()
             for image in images:
-                windowed.maps(image)
+                runtime.maps(image)
             if turn:  # the first one warms up: primitives are made for each new size
-                seconds[side] = min(seconds[side], time.perf_counter() - start)
-    chosen = sides[0]
-    for side in sides[1:]:
-        if seconds[side] < WORTHWHILE * seconds[chosen]:
-            chosen = side
+                seconds[place] = min(seconds[place], time.perf_counter() - start)
+    chosen = 0
+    for place in range(1, len(runtimes)):
+        if seconds[place] < WORTHWHILE * seconds[chosen]:
+            chosen = place
     return chosen
 
 
