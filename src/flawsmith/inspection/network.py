@@ -5,6 +5,7 @@ it returns the class index and the confidence of every pixel, so that little lea
 """
 
 import os
+import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,6 +110,11 @@ class OpenVinoNetwork:
             raise _not_compiled(exported, error) from None
         self.description = f"OpenVINO {openvino.__version__.split('-')[0]} {device} {precision}"
         self._own = threading.local()
+        # All before the first inference: making one holds Python's lock, and can wait for one that
+        # runs and needs that lock to let its inputs go.
+        self._spare: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        for _ in range(self.requests):
+            self._spare.put(self._compiled.create_infer_request())
 
     @staticmethod
     def _precision(core: "openvino.Core", device: str, exported: ExportedModel) -> str:
@@ -118,11 +124,18 @@ class OpenVinoNetwork:
         able = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
         return "bf16" if "BF16" in able else "f32"
 
+    def _new_request(self) -> "openvino.InferRequest":
+        """Return a request that no other thread has."""
+        try:
+            return self._spare.get_nowait()
+        except queue.Empty:
+            return self._compiled.create_infer_request()
+
     def infer(self, windows: ImageArray, limits: Floats) -> Answer:
         """Return index and confidence of N x rows x columns x C windows."""
         request = getattr(self._own, "request", None)
         if request is None:
-            request = self._own.request = self._compiled.create_infer_request()
+            request = self._own.request = self._new_request()
         inputs = dict(zip(INPUTS, (np.ascontiguousarray(windows), limits), strict=True))
         try:
             found = request.infer(inputs, share_inputs=True, share_outputs=True)
