@@ -11,6 +11,8 @@ from flawsmith.cli.console import console
 from flawsmith.cli.stored import Since, StoreUrl, Until, open_store, period
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flawsmith.line.reviews.reviews import Said
     from flawsmith.line.store.part_record import PartRecord
 
@@ -98,14 +100,9 @@ def confirm(
     store: StoreUrl = "results.db",
 ) -> None:
     """The first stage was right: a passed part is good, every other one is defective."""
-    from flawsmith.line.reviews.reviews import confirm as say
+    from flawsmith.line.reviews import reviews
 
-    with open_store(store) as opened:
-        said = say(
-            opened, number, person=by, defect_class=defect_class, reason=reason,
-            new_class=new_class,
-        )  # fmt: skip
-    _print(number, said)
+    _say(reviews.confirm, store, number, by, defect_class, reason, new_class)
 
 
 def overturn(
@@ -117,11 +114,24 @@ def overturn(
     store: StoreUrl = "results.db",
 ) -> None:
     """The first stage was wrong: a passed part is defective, every other one is good."""
-    from flawsmith.line.reviews.reviews import overturn as say
+    from flawsmith.line.reviews import reviews
 
+    _say(reviews.overturn, store, number, by, defect_class, reason, new_class)
+
+
+def _say(
+    say: Callable[..., Said],
+    store: str,
+    number: int,
+    person: str,
+    defect_class: str | None,
+    reason: str,
+    new_class: bool,
+) -> None:
+    """Store what a person says of a part, and print what follows."""
     with open_store(store) as opened:
         said = say(
-            opened, number, person=by, defect_class=defect_class, reason=reason,
+            opened, number, person=person, defect_class=defect_class, reason=reason,
             new_class=new_class,
         )  # fmt: skip
     _print(number, said)
