@@ -3,20 +3,24 @@
 from importlib import resources
 from typing import Any
 
+STYLE = "flawsmith.data.page_style"
+"""What several pages share."""
+
 
 def render(package: str, template: str, **values: Any) -> str:  # noqa: ANN401 - as jinja2 does
     """Return a template of ``package``/templates filled with values; an unknown name is an error.
 
     Args:
         package: such as ``flawsmith.experiment.report``.
-        template: its file name; what it includes lies beside it.
+        template: its file name; what it includes lies beside it or in ``data/page_style``.
         values: names in the template.
     """
     # Here, so that a command without a page does not wait for it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    folders = (resources.files(package) / "templates", resources.files(STYLE))
     environment = Environment(
-        loader=FileSystemLoader(str(resources.files(package) / "templates")),
+        loader=FileSystemLoader([str(folder) for folder in folders]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

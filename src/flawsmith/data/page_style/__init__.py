@@ -1,0 +1,1 @@
+"""The style that pages share; `templates.render` finds it."""
