@@ -58,7 +58,7 @@ def write_network(folder: Path, schema: Schema, *, blur: int = 1, bias: float = 
     index = ops.squeeze(ops.convert(reached, "u8"), np.array([1]))
     confidence = ops.squeeze(ops.reduce_max(scores, np.array([1]), keep_dims=True), np.array([1]))
     results = []
-    for node, name in ((index, "index"), (confidence, "confidence")):
+    for node, name in ((index, "index"), (confidence, "confidence"), (scores, "scores")):
         node.output(0).get_tensor().set_names({name})
         results.append(ops.result(node))
     for node, name in ((image, "image"), (limits, "limits")):

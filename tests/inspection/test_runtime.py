@@ -8,14 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flawsmith.data.schema import Schema, make_backgrounds
+from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
-from flawsmith.inspection.moving_grid import Grid, RowBuffer, cuts, row_starts
+from flawsmith.inspection.bands import Columns
+from flawsmith.inspection.exported import ExportedModel, ModelCard
+from flawsmith.inspection.moving_grid import Grid, RowBuffer, row_starts
 from flawsmith.inspection.network import Answer
 from flawsmith.inspection.regions import find_regions
 from flawsmith.inspection.runtime import Runtime
 from flawsmith.inspection.thresholds import Thresholds, classify
-from flawsmith.inspection.tiling import tile_grid
+from flawsmith.inspection.tiling import predict_tiled, tile_grid
+
+STRIPS = Schema(
+    name="a", backgrounds=make_backgrounds(["b"]), defects=make_defects(["dark", "bright"])
+)
 
 
 def surface(height, width, seed=0, dtype=np.uint8, white=255):
@@ -102,34 +108,73 @@ def test_bands_are_where_the_tile_grid_puts_them(side, heights):
 
 
 @given(st.integers(1, 6000), st.sampled_from([64, 128, 512, 1024]), st.sampled_from([32, 48]))
-def test_columns_cover_everything_once(width, window, overlap):
+def test_columns_cover_everything_with_weights_of_one(width, window, overlap):
     grid = Grid(64 if overlap == 32 else 96, overlap, (window + 64, window + 64), 32)
     side, starts = grid.columns(width)
     assert side <= window + 64
     assert side % 32 == 0
-    parts = cuts(starts, side, width)
-    assert parts[0][0] == 0
-    assert parts[-1][1] == width
-    for (a, b), (c, d), start in zip(parts, parts[1:], starts[1:], strict=False):
-        assert b == c
-        assert a < b < d or d == width
-        assert b - start >= overlap // 2  # context on both sides of the cut
-    for start, (low, high) in zip(starts, parts, strict=True):
-        assert start <= low <= high <= start + side
+    columns = Columns(starts, side, width, overlap)
+    total, count = np.zeros(width), np.zeros(width, int)
+    for start, weights in zip(starts, columns.weights, strict=True):
+        total[start : start + side] += weights
+        count[start : start + side] += 1
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    np.testing.assert_array_equal(columns.shared, np.flatnonzero(count > 1))
 
 
-def test_network_that_looks_around_sees_no_seam(make_model):
-    """A mean over 31 x 31 reaches 15 px: within half the overlap, so that no cut is visible."""
-    exported = make_model(blur=31, window=(64, 96), thresholds=Thresholds(pixel=[0.04, 0.04]))
-    image = surface(200, 400)
-    small = Runtime(exported, threads=1).maps(image)
-    whole = Runtime(make_model("whole", blur=31, window=(512, 512),
-                    thresholds=exported.thresholds), threads=1).maps(image)  # fmt: skip
-    assert (whole.index > 0).mean() > 0.2
-    # The border of the image is mirrored to different depths by different windows.
-    inside = np.s_[16:-16, 16:-16]
-    np.testing.assert_allclose(small.confidence[inside], whole.confidence[inside], atol=1e-5)
-    assert (small.index[inside] != whole.index[inside]).mean() < 1e-3
+class Moody:
+    """A network whose scores of a pixel depend on the window that it sees it in."""
+
+    requests, description = 2, "moody"
+
+    def scores(self, windows):
+        unit = windows.astype(np.float32) / np.float32(255)
+        mood = unit.mean(axis=(1, 2), keepdims=True)
+        bright = unit * np.float32(2) - np.float32(1) + (mood - np.float32(0.5)) * np.float32(3)
+        return np.stack([np.clip(-bright, 0, 1), np.clip(bright, 0, 1)], axis=1)
+
+    def infer(self, windows, limits):
+        scores = self.scores(windows[..., 0])
+        ratios = scores / limits[:, None, None]
+        index = np.where(ratios.max(axis=1) >= 1, ratios.argmax(axis=1) + 1, 0)
+        winner = ratios.argmax(axis=1)[:, None]
+        confidence = np.take_along_axis(scores, winner, axis=1)[:, 0]
+        return Answer(index.astype(np.uint8), confidence, scores)
+
+    def predict(self, windows):
+        scores = self.scores(windows)
+        return np.concatenate([1 - scores.max(axis=1, keepdims=True), scores], axis=1)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 5), st.sampled_from([32, 40, 48]))
+def test_windows_are_blended_as_in_the_test_of_a_run(
+    tmp_path_factory, height, width, seed, overlap
+):
+    card = ModelCard(
+        name="moody", backend="openvino", precision="fp32", defect_schema=STRIPS,
+        thresholds=Thresholds(pixel=[0.2, 0.3]), tile=96, overlap=overlap, window=(96, 96),
+        multiple=32, code_version="0",
+    )  # fmt: skip
+    exported = ExportedModel(tmp_path_factory.getbasetemp(), card, "0" * 64)
+    network, image = Moody(), surface(height, width, seed)
+    found = Runtime(exported, network=network).maps(image)
+    scores = predict_tiled(image, network.predict, 96, overlap, batch_size=4)
+    ratios = np.sort(scores[1:] / np.array([0.2, 0.3])[:, None, None], axis=0)
+    # Where both classes, or a score and its threshold, are equal, rounding may decide.
+    clear = (np.abs(ratios[-1] - 1) > 1e-4) & (ratios[1] - ratios[0] > 1e-4)
+    expected = classify(scores, card.thresholds)
+    np.testing.assert_array_equal(found.index[clear], expected[clear])
+    winning = np.take_along_axis(scores, expected[None].astype(int), axis=0)[0]
+    chosen = clear & (expected > 0)
+    np.testing.assert_allclose(found.confidence[chosen], winning[chosen], atol=1e-5)
+
+
+def test_the_same_image_gives_the_same_bits(make_model):
+    exported = make_model(blur=31, window=(64, 64))
+    image = surface(300, 501)
+    first, second = (Runtime(exported, threads=2).maps(image) for _ in range(2))
+    np.testing.assert_array_equal(first.confidence, second.confidence)
+    np.testing.assert_array_equal(first.index, second.index)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -240,7 +285,8 @@ def test_impossible_answers_never_pass(make_model, answer):
 
         def infer(self, windows, limits):
             shape = (1, 3, 3) if answer == "short" else windows.shape[:3]
-            return Answer(np.full(shape, 3, np.uint8), np.zeros(shape, np.float32))
+            scores = np.zeros((shape[0], 2, *shape[1:]), np.float32)
+            return Answer(np.full(shape, 3, np.uint8), scores[:, 0], scores)
 
     with pytest.raises(FlawsmithError, match="export again"):
         Runtime(make_model(), network=Liar()).inspect(surface(64, 64))
@@ -256,8 +302,9 @@ def test_error_in_the_network_ends_the_image_only(make_model):
         def infer(self, windows, limits):
             if self.fails:
                 raise FlawsmithError("the device is gone")
-            return Answer(np.zeros(windows.shape[:3], np.uint8),
-                          np.zeros(windows.shape[:3], np.float32))  # fmt: skip
+            count, rows, columns, _ = windows.shape
+            scores = np.zeros((count, 2, rows, columns), np.float32)
+            return Answer(np.zeros((count, rows, columns), np.uint8), scores[:, 0], scores)
 
     network = Failing()
     runtime = Runtime(exported, network=network)
@@ -317,7 +364,8 @@ class Black:
     requests, description = 2, "black is a defect"
     def infer(self, windows, limits):
         index = (windows[..., 0] == 0).astype(np.uint8)
-        return Answer(index, index.astype(np.float32))
+        scores = np.stack([index, index * 0], axis=1).astype(np.float32)
+        return Answer(index, scores[:, 0], scores)
 runtime = Runtime(ExportedModel.load(Path(sys.argv[1])), network=Black())
 block = np.full((250, 5400), 128, np.uint8)
 block[100:120, 1000:1300] = 0

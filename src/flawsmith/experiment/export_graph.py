@@ -1,4 +1,4 @@
-"""The graph of an exported model: camera pixels in, class index and confidence out."""
+"""The graph of an exported model: camera pixels in; class, confidence and scores out."""
 
 import copy
 import warnings
@@ -16,7 +16,7 @@ ONNX_OPSET = 17
 
 
 class InspectionGraph(nn.Module):
-    """N x H x W x C pixels and D limits to N x H x W classes and confidences.
+    """N x H x W x C pixels and D limits to N x H x W classes and confidences, and all scores.
 
     The same as `to_unit`, the segmenter, softmax and `thresholds.classify` one after another.
     H and W are multiples of 32: what a network decides from its input's size is written down as it
@@ -29,14 +29,14 @@ class InspectionGraph(nn.Module):
         self.black = float(schema.black_level)
         self.span = float(schema.white_level - schema.black_level)
 
-    def forward(self, image: Tensor, limits: Tensor) -> tuple[Tensor, Tensor]:
-        """Return index (uint8, 0 = no defect) and confidence (the winner's score, in [0, 1])."""
+    def forward(self, image: Tensor, limits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return index (uint8, 0 = no defect), confidence (the winner's score) and D scores."""
         unit = ((image.permute(0, 3, 1, 2).float() - self.black) / self.span).clamp(0.0, 1.0)
         scores = self.segmenter(unit * 2.0 - 1.0).softmax(dim=1)[:, 1:]
         ratio, winner = (scores / limits.reshape(1, -1, 1, 1)).max(dim=1)
         index = torch.where(ratio >= 1.0, winner + 1, torch.zeros_like(winner))
         # Not gathered from the scores: where the ratio reaches 1, this reaches the limit for sure.
-        return index.to(torch.uint8), ratio * limits[winner]
+        return index.to(torch.uint8), ratio * limits[winner], scores
 
 
 def write_graph(
@@ -88,13 +88,14 @@ def _write_onnx(
     import onnx
 
     batch = {0: "n", 1: "rows", 2: "columns"}
+    sizes = {"image": batch, "index": batch, "confidence": batch}
     torch.onnx.export(
         graph,
         example,
         str(path),
         input_names=list(INPUTS),
         output_names=list(OUTPUTS),
-        dynamic_axes={"image": batch, "index": batch, "confidence": batch},
+        dynamic_axes=sizes | {"scores": {0: "n", 2: "rows", 3: "columns"}},
         opset_version=ONNX_OPSET,
         dynamo=False,  # its successor needs a further package and fixes the sizes it has seen
     )

@@ -1,14 +1,8 @@
-"""The moving grid of windows on images of any size, and which window decides a pixel.
-
-Unlike `tiling`, which blends, a hard cut runs through the middle of every overlap: each pixel is
-decided by the window whose middle is nearest. It is counted once, no region is cut in two, and only
-the class index and one confidence leave the network.
-"""
+"""The moving grid of windows on images of any size, also on those without an end."""
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -54,17 +48,6 @@ class Grid:
 
     def _rounded(self, side: int) -> int:
         return max(-(-side // self.multiple) * self.multiple, self.tile)
-
-
-def cuts(starts: list[int], side: int, length: int) -> list[tuple[int, int]]:
-    """Return from where to where the window at each start decides."""
-    middles = [middle_cut(a, b, side) for a, b in pairwise(starts)]
-    return list(zip([0, *middles], [*middles, length], strict=True))
-
-
-def middle_cut(first: int, second: int, side: int) -> int:
-    """Return where the second of two windows takes over; ties are the first one's."""
-    return (first + second + side + 1) // 2
 
 
 class RowBuffer:

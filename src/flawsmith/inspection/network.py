@@ -1,7 +1,8 @@
 """Compiled networks: OpenVINO, or ONNX Runtime, behind one small interface.
 
 A network gets windows N x rows x columns x C as the camera gives them and the D pixel thresholds;
-it returns the class index and the confidence of every pixel, so that little leaves it.
+it returns the class index and the confidence of every pixel, and the scores behind them, of which
+only those are read that lie under several windows.
 """
 
 import os
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import openvino
 
 INPUTS = ("image", "limits")
-OUTPUTS = ("index", "confidence")
+OUTPUTS = ("index", "confidence", "scores")
 NVIDIA = ("CUDA", "NVIDIA")
 ONNX_TYPES = {
     "tensor(uint8)": "u8",
@@ -36,16 +37,18 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of N windows; both may be overwritten by the thread's next call.
+    """What a network says of N windows; all may be overwritten by the thread's next call.
 
     Attributes:
         index: N x rows x columns: 0 = no defect, k = k-th defect.
         confidence: the same shape: score in [0, 1] of the defect class with the highest ratio of
             score to threshold, also where it stays below and the index is 0.
+        scores: N x D x rows x columns: of each defect class, in [0, 1].
     """
 
     index: LabelArray
     confidence: Floats
+    scores: Floats
 
 
 class Network(Protocol):
@@ -60,7 +63,7 @@ class Network(Protocol):
     description: str
 
     def infer(self, windows: ImageArray, limits: Floats) -> Answer:
-        """Return index and confidence of N x rows x columns x C windows."""
+        """Return what the network says of N x rows x columns x C windows."""
 
 
 def compile_network(
@@ -132,7 +135,7 @@ class OpenVinoNetwork:
             return self._compiled.create_infer_request()
 
     def infer(self, windows: ImageArray, limits: Floats) -> Answer:
-        """Return index and confidence of N x rows x columns x C windows."""
+        """Return what the network says of N x rows x columns x C windows."""
         request = getattr(self._own, "request", None)
         if request is None:
             request = self._own.request = self._new_request()
@@ -141,7 +144,7 @@ class OpenVinoNetwork:
             found = request.infer(inputs, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             raise _failed(windows, error) from None
-        return Answer(found["index"], found["confidence"])
+        return Answer(*(found[name] for name in OUTPUTS))
 
 
 class OnnxNetwork:
@@ -176,7 +179,7 @@ class OnnxNetwork:
         self.description = f"ONNX Runtime {onnxruntime.__version__} {device} fp32"
 
     def infer(self, windows: ImageArray, limits: Floats) -> Answer:
-        """Return index and confidence of N x rows x columns x C windows."""
+        """Return what the network says of N x rows x columns x C windows."""
         try:
             found = self._session.run(OUTPUTS, dict(zip(INPUTS, (windows, limits), strict=True)))
         except Exception as error:  # its exceptions share no other base
@@ -213,6 +216,7 @@ def _require_interface(exported: ExportedModel, ports: Ports) -> None:
         "limits": ("f32", 1),
         "index": ("u8", 3),
         "confidence": ("f32", 3),
+        "scores": ("f32", 4),
     }
     if ports != expected:
         raise FlawsmithError(

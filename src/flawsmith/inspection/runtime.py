@@ -11,19 +11,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from flawsmith.data.images import ImageArray, LabelArray
+from flawsmith.data.images import ImageArray
 from flawsmith.errors import FlawsmithError
+from flawsmith.inspection.bands import Band, BandJoiner, Columns, Decided
 from flawsmith.inspection.exported import ExportedModel
 from flawsmith.inspection.findings import Findings
-from flawsmith.inspection.moving_grid import (
-    Grid,
-    RowBuffer,
-    cuts,
-    middle_cut,
-    padded,
-    row_starts,
-)
-from flawsmith.inspection.network import Network, compile_network
+from flawsmith.inspection.moving_grid import Grid, RowBuffer, padded, row_starts
+from flawsmith.inspection.network import Answer, Network, compile_network
 from flawsmith.inspection.novelty import NoveltyDetector
 from flawsmith.inspection.region_tracker import RegionTracker
 from flawsmith.inspection.regions import Region
@@ -33,30 +27,6 @@ PIXELS_A_REQUEST = 1 << 18
 """Small windows share a request up to so many pixels; beyond that a batch gains nothing."""
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Decided:
-    """Rows of an image on which nothing that follows has an influence.
-
-    Attributes:
-        index: rows x width: 0 = no defect, k = k-th defect.
-        confidence: rows x width: see `network.Answer`.
-    """
-
-    index: LabelArray
-    confidence: Floats
-
-
-@dataclass
-class _Band:
-    """Windows side by side, and what is known of their rows by now."""
-
-    start: int
-    index: LabelArray
-    confidence: Floats
-    waiting: int
-    stop: int | None = None  # row of the image at which the next band takes over
 
 
 @dataclass
@@ -199,21 +169,29 @@ class Runtime:
     def _decided(self, blocks: Iterator[ImageArray], stages: _Stages) -> Iterator[Decided]:
         """Yield the rows of an image from top to bottom."""
         buffer = RowBuffer(blocks, self.exported.schema)
-        bands: deque[_Band] = deque()
-        running: deque[tuple[_Band, Future[None]]] = deque()
-        done = 0  # rows that were yielded
+        endless = buffer.reach(self._grid.window[0] + 1)
+        if not buffer.received or not buffer.width:
+            raise FlawsmithError(
+                f"an image of {buffer.width} x {buffer.received} pixels cannot be inspected"
+            )
+        overlap = self._grid.overlap
+        rows = self._grid.rows(None if endless else buffer.received)
+        side, starts = self._grid.columns(buffer.width)
+        columns = Columns(starts, side, buffer.width, overlap)
+        joiner = BandJoiner(columns, rows, overlap, self._limits)
+        bands: deque[Band] = deque()
+        running: deque[tuple[Band, Future[None]]] = deque()
         try:
-            for band, work in self._work(buffer, bands):
+            for request in self._requests(buffer, rows, columns, bands):
                 stages.end("tiles")
-                running.append((band, self._threads.submit(self._infer, band, work)))
+                running.append((request.band, self._threads.submit(self._infer, request)))
                 while running and (
                     running[0][1].done() or len(running) > self.network.requests + 1
                 ):
                     _settle(running)
                 stages.end("network")
                 while bands[0].stop is not None and not bands[0].waiting:
-                    done, rows = _take(bands, done)
-                    yield rows
+                    yield joiner.join(bands.popleft())
             while running:
                 _settle(running)
             stages.end("network")
@@ -222,50 +200,34 @@ class Runtime:
                 future.cancel()
         bands[-1].stop = buffer.received
         while bands:
-            done, rows = _take(bands, done)
-            yield rows
+            yield joiner.join(bands.popleft())
 
-    def _work(self, buffer: RowBuffer, bands: deque[_Band]) -> Iterator[tuple[_Band, "_Request"]]:
+    def _requests(
+        self, buffer: RowBuffer, rows: int, columns: Columns, bands: deque[Band]
+    ) -> Iterator["_Request"]:
         """Yield the requests of band after band; a new band tells where the one before it ends."""
-        endless = buffer.reach(self._grid.window[0] + 1)
-        if not buffer.received or not buffer.width:
-            raise FlawsmithError(
-                f"an image of {buffer.width} x {buffer.received} pixels cannot be inspected"
-            )
-        rows = self._grid.rows(None if endless else buffer.received)
-        columns, starts = self._grid.columns(buffer.width)
-        parts = cuts(starts, columns, buffer.width)
-        batch = max(PIXELS_A_REQUEST // (rows * columns), 1)
+        windows = range(len(columns.starts))
+        batch = max(PIXELS_A_REQUEST // (rows * columns.side), 1)
         for start in row_starts(buffer, rows, self._grid.overlap):
-            pixels = padded(buffer.rows(start, start + rows), rows, columns)
+            pixels = padded(buffer.rows(start, start + rows), rows, columns.side)
             height = min(rows, buffer.received - start)
-            shape = (height, buffer.width)
-            requests = [
-                _Request(pixels, columns, starts[i : i + batch], parts[i : i + batch])
-                for i in range(0, len(starts), batch)
-            ]
+            together = [windows[first : first + batch] for first in windows[::batch]]
             if bands:
-                bands[-1].stop = middle_cut(bands[-1].start, start, rows)
-            band = _Band(
-                start, np.empty(shape, np.uint8), np.empty(shape, np.float32), len(requests)
-            )
-            bands.append(band)
-            for request in requests:
-                yield band, request
+                bands[-1].stop = start
+            bands.append(Band(start, height, columns, waiting=len(together)))
+            for chosen in together:
+                yield _Request(bands[-1], pixels, chosen)
 
-    def _infer(self, band: _Band, request: "_Request") -> None:
-        """Run the network and write what each window decides into its band; in a thread."""
-        windows = [request.pixels[:, start : start + request.columns] for start in request.starts]
-        stacked = cast(ImageArray, windows[0][None] if len(windows) == 1 else np.stack(windows))
-        found = self.network.infer(stacked, self._limits)
-        _require_sound(found.index, found.confidence, stacked, self.exported)
-        height = len(band.index)
-        for index, confidence, start, (low, high) in zip(
-            found.index, found.confidence, request.starts, request.parts, strict=True
-        ):
-            inside = slice(low - start, high - start)
-            band.index[:, low:high] = index[:height, inside]
-            band.confidence[:, low:high] = confidence[:height, inside]
+    def _infer(self, request: "_Request") -> None:
+        """Run the network and put the answers into the band; in a thread."""
+        band, side = request.band, request.band.columns.side
+        starts = [band.columns.starts[window] for window in request.windows]
+        cut = [request.pixels[:, start : start + side] for start in starts]
+        stacked = cast(ImageArray, cut[0][None] if len(cut) == 1 else np.stack(cut))
+        answer = self.network.infer(stacked, self._limits)
+        _require_sound(answer, stacked, self.exported)
+        for place, window in enumerate(request.windows):
+            band.put(window, answer, place)
 
 
 @dataclass(frozen=True)
@@ -273,47 +235,38 @@ class _Request:
     """Windows of one band that go through the network together.
 
     Attributes:
+        band: takes the answers.
         pixels: rows x width x C of the band.
-        columns: width of a window.
-        starts: first column of each window.
-        parts: columns of the image that each decides, from and to.
+        windows: of the band, from left to right.
     """
 
+    band: Band
     pixels: ImageArray
-    columns: int
-    starts: list[int]
-    parts: list[tuple[int, int]]
+    windows: range
 
 
-def _settle(running: deque[tuple[_Band, Future[None]]]) -> None:
+def _settle(running: deque[tuple[Band, Future[None]]]) -> None:
     """Wait for the oldest request and count it; raise what it raised."""
     band, future = running.popleft()
     future.result()
     band.waiting -= 1
 
 
-def _take(bands: deque[_Band], done: int) -> tuple[int, Decided]:
-    """Return the rows that the oldest band decides, and how many rows are done then."""
-    band = bands.popleft()
-    if band.stop is None:
-        raise ValueError("the band is not closed")
-    inside = slice(done - band.start, band.stop - band.start)
-    return band.stop, Decided(band.index[inside], band.confidence[inside])
-
-
-def _require_sound(
-    index: LabelArray, confidence: Floats, windows: ImageArray, exported: ExportedModel
-) -> None:
+def _require_sound(answer: Answer, windows: ImageArray, exported: ExportedModel) -> None:
     """Raise a `FlawsmithError` for an answer that cannot be; NaN would otherwise pass as good."""
-    if index.shape != windows.shape[:3] or confidence.shape != windows.shape[:3]:
+    count, rows, columns, _ = windows.shape
+    classes = exported.schema.num_defects
+    shapes = answer.index.shape, answer.confidence.shape, answer.scores.shape
+    if shapes != ((count, rows, columns),) * 2 + ((count, classes, rows, columns),):
         raise FlawsmithError(
-            f"the network of {exported.folder} answers {index.shape} and {confidence.shape} to "
+            f"the network of {exported.folder} answers {shapes[0]}, {shapes[1]} and {shapes[2]} to "
             f"windows of {windows.shape}; export again"
         )
-    low, high = float(confidence.min()), float(confidence.max())
-    if not (low >= 0.0 and high <= 1.0 + 1e-3) or int(index.max()) > exported.schema.num_defects:
+    low = float(min(answer.confidence.min(), answer.scores.min()))
+    high = float(max(answer.confidence.max(), answer.scores.max()))
+    if not (low >= 0.0 and high <= 1.0 + 1e-3) or int(answer.index.max()) > classes:
         raise FlawsmithError(
             f"the network of {exported.folder} gives confidences from {low} to {high} and classes "
-            f"to {index.max()}; expected 0 to 1 and {exported.schema.num_defects}: its training "
-            "has diverged or the file is damaged; test the run and export again"
+            f"to {answer.index.max()}; expected 0 to 1 and {classes}: its training has diverged or "
+            "the file is damaged; test the run and export again"
         )
