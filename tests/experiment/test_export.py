@@ -13,7 +13,12 @@ from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment import export, export_check
 from flawsmith.experiment.export import ExportSettings, export_run, fastest_window
-from flawsmith.experiment.export_check import as_schema_says, compare, require_few_flips
+from flawsmith.experiment.export_check import (
+    RunAnswers,
+    as_schema_says,
+    compare,
+    require_few_flips,
+)
 from flawsmith.experiment.export_graph import write_graph
 from flawsmith.experiment.export_int8 import CALIBRATION_TILES, calibration_tiles, quantise
 from flawsmith.experiment.inspection_model import InspectionModel, load_config, load_thresholds
@@ -127,37 +132,46 @@ def test_comparison_counts_parts_and_names_images(exported, run, pouch_folder):
             return scores
 
     two_views = [r.model_copy(update={"part": "one"}) for r in validation[:2]]
-    found = compare(Blind(), deaf, dataset, two_views, allowed=0, hooks=Hooks())
+    blind = RunAnswers(Blind(), dataset, two_views, deaf.thresholds)
+    found = compare(blind, deaf, allowed=0, hooks=Hooks())
     assert found.summary.parts == 1
     assert found.summary.images == 2
     assert found.summary.flipped == ["one"]
     assert [text.split(" ")[0] for text in found.images] == [r.file_name for r in two_views]
     with pytest.raises(FlawsmithError, match="1 of 1 validation parts have another verdict"):
         require_few_flips(found, exported.card)
-    allowed = compare(Blind(), deaf, dataset, two_views, allowed=1, hooks=Hooks())
-    require_few_flips(allowed, exported.card)
-    same = compare(model, runtime, dataset, validation[:3], allowed=0, hooks=Hooks())
+    require_few_flips(compare(blind, deaf, allowed=1, hooks=Hooks()), exported.card)
+    answers = RunAnswers(model, dataset, validation[:3], runtime.thresholds)
+    same = compare(answers, runtime, allowed=0, hooks=Hooks())
     assert same.summary.flipped == []
+    assert same.summary.macro_iou_after == pytest.approx(same.summary.macro_iou_before, abs=1e-5)
 
 
 def test_windows_that_change_verdicts_are_left_out(run, tmp_path, monkeypatch):
     """Unless they were asked for: then the export is refused."""
-    real = export.compare
+    real, predict, images = export.compare, InspectionModel.predict, []
 
-    def wary(model, runtime, dataset, records, *, allowed, hooks):
-        found = real(model, runtime, dataset, records[:2], allowed=allowed, hooks=hooks)
-        flipped = [records[0].part] if runtime.exported.card.window == (128, 128) else []
+    def counted(model, image):
+        images.append(image)
+        return predict(model, image)
+
+    def wary(answers, runtime, *, allowed, hooks):
+        answers.records = answers.records[:2]
+        found = real(answers, runtime, allowed=allowed, hooks=hooks)
+        flipped = [answers.records[0].part] if runtime.exported.card.window == (128, 128) else []
         summary = found.summary.model_copy(update={"flipped": flipped})
         return dataclasses.replace(found, summary=summary)
 
     monkeypatch.setattr(export, "compare", wary)
     monkeypatch.setattr(export, "fastest_window", lambda runtime, images: 128)
+    monkeypatch.setattr(InspectionModel, "predict", counted)
     said = []
     settings = ExportSettings(precision="fp32", threads=1)
     made = export_run(run, tmp_path / "made", settings, Hooks(report=said.append))
     assert made.card.window == (64, 64)
     assert made.card.check.flipped == []
     assert said[-2].startswith("larger windows are left out: 1 of")
+    assert len(images) == 2  # the run is asked once an image, not once a comparison
     asked = dataclasses.replace(settings, window=128)
     with pytest.raises(FlawsmithError, match=r"not exported: 1 of .*--window 64 looks at tiles"):
         export_run(run, tmp_path / "refused", asked)

@@ -15,7 +15,7 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.anomaly_model import PATCHCORE
 from flawsmith.experiment.export_check import (
-    Comparison,
+    RunAnswers,
     as_schema_says,
     compare,
     require_few_flips,
@@ -115,16 +115,14 @@ def export_run(
         if settings.window is None:
             runtime = _with_window(runtime, fastest_window(runtime, images))
 
-        def compared(runtime: Runtime) -> Comparison:
-            allowed = settings.max_flips
-            return compare(model, runtime, dataset, records, allowed=allowed, hooks=hooks)
-
-        check = compared(runtime)
+        answers = RunAnswers(model, dataset, records, card.thresholds)
+        allowed = settings.max_flips
+        check = compare(answers, runtime, allowed=allowed, hooks=hooks)
         # A larger window shows the network more surroundings than it was trained with.
         if settings.window is None and check.too_many and max(runtime.exported.card.window) > tile:
             hooks.report(f"larger windows are left out: {check.words()}")
             runtime = _with_window(runtime, tile)
-            check = compared(runtime)
+            check = compare(answers, runtime, allowed=allowed, hooks=hooks)
         card = runtime.exported.card
         require_few_flips(check, card)
         whole = {"check": check.summary, "novelty": novelty}

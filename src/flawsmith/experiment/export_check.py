@@ -1,6 +1,6 @@
 """Does an exported model decide as the run it was made of? Both inspect the validation parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import cv2
@@ -53,31 +53,48 @@ class Comparison:
         return f"macro IoU {before:.4f} before, {after:.4f} after ({after - before:+.4f})"
 
 
-def compare(
-    model: InspectionModel,
-    runtime: Runtime,
-    dataset: DefectDataset,
-    records: list[ImageRecord],
-    *,
-    allowed: int,
-    hooks: Hooks,
-) -> Comparison:
-    """Inspect images with the trained and the exported model.
+@dataclass
+class RunAnswers:
+    """What the trained model says of images; each is asked for once, however many exports follow.
+
+    Attributes:
+        model: the trained one.
+        dataset: of the images.
+        records: the images.
+        thresholds: of the run.
+    """
+
+    model: InspectionModel
+    dataset: DefectDataset
+    records: list[ImageRecord]
+    thresholds: Thresholds
+    _known: dict[str, tuple[LabelArray, float]] = field(default_factory=dict)
+
+    def of(self, record: ImageRecord, image: ImageArray) -> tuple[LabelArray, float]:
+        """Return the class of every pixel, and the score of the worst region."""
+        if record.file_name not in self._known:
+            scores = self.model.predict(image)
+            index = classify(scores, self.thresholds)
+            self._known[record.file_name] = index, _highest(index, _winning(scores, index))
+        return self._known[record.file_name]
+
+
+def compare(run: RunAnswers, runtime: Runtime, *, allowed: int, hooks: Hooks) -> Comparison:
+    """Inspect images with the exported model and compare with what the run says.
 
     A part fails if any of its images has a region whose score reaches ``thresholds.region``.
     """
-    schema, thresholds = runtime.exported.schema, runtime.thresholds
+    dataset, records = run.dataset, run.records
+    schema, thresholds = runtime.exported.schema, run.thresholds
     counts = np.zeros((2, schema.num_defects, 3), np.int64)
     highest: dict[str, list[tuple[str, float, float]]] = {}
     with hooks.bar("compare", len(records)) as advance:
         for record in records:
             image = dataset.image(record)
-            scores = model.predict(image)
-            index = classify(scores, thresholds)
+            index, worst = run.of(record, image)
             decided = runtime.maps(as_schema_says(image, schema))
-            pair = (_highest(index, _winning(scores, index)),
-                    _highest(decided.index, decided.confidence))  # fmt: skip
-            highest.setdefault(record.part, []).append((record.file_name, *pair))
+            scores = worst, _highest(decided.index, decided.confidence)
+            highest.setdefault(record.part, []).append((record.file_name, *scores))
             if record.is_good or record.mask_file_name is not None:
                 truth = dataset.label_map(record).defects
                 counts += [_counts(truth, found, schema) for found in (index, decided.index)]
