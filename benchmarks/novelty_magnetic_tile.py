@@ -11,6 +11,7 @@ benchmarks/ledger/novelty_magnetic_tile.jsonl; what is finished is not done agai
     python benchmarks/novelty_magnetic_tile.py FOLDER_OF_MAGNETIC_TILE OUT --plan
     python benchmarks/novelty_magnetic_tile.py FOLDER_OF_MAGNETIC_TILE OUT
     python benchmarks/novelty_magnetic_tile.py FOLDER OUT --class blowhole --fold 0
+    python benchmarks/novelty_magnetic_tile.py --table
 """
 
 import argparse
@@ -225,11 +226,32 @@ class Fold:
         }  # fmt: skip
 
 
+def table(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what the ledger says as rows of Markdown; counts are parts."""
+    rows = [
+        "| left out | network alone | with novelty | with a limit on its own score "
+        "| good parts in review for novelty |",
+        "|---|---|---|---|---|",
+    ]
+    for line in lines:
+        unseen, good = line["unseen"], line["good"]
+        ways = ("passed", "passed_with_novelty", "passed_with_doubt")
+        cells = [line["class"], *(_share(unseen[way]) for way in ways), _share(good["novel"])]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
+def _share(figures: Sequence[float]) -> str:
+    count, total, low, high = figures
+    return f"{count} of {total} ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
 def main() -> None:
     """Test every class that is asked for and not in the ledger."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("source", type=Path, nargs="?")
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--table", action="store_true", help="print what the ledger says, no more")
     parser.add_argument("--class", dest="classes", action="append", help="repeatable [all]")
     parser.add_argument("--fold", type=int, default=0, help="of the good parts that are tested")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
@@ -237,6 +259,11 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     parser.add_argument("--plan", action="store_true", help="say what there is to do")
     arguments = parser.parse_args()
+    if arguments.table:
+        print("\n".join(table(read_lines(arguments.ledger))))
+        return
+    if arguments.source is None or arguments.out is None:
+        parser.error("the folder of the images and that of the results are needed")
     data = arguments.out / "data"
     if not (data / SCHEMA_FILE).is_file():
         import_folder(arguments.source, data, format="magnetic_tile")

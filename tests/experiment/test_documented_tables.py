@@ -51,6 +51,14 @@ def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, m
     assert [line for line in shown if line not in lines] == []
 
 
+def test_the_table_of_unseen_defects_is_printed_from_the_ledger(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    lines = printed(script("novelty_magnetic_tile"), monkeypatch, capsys, "--table")
+    assert table(lines[0], after="novelty_magnetic_tile.py --table") == lines
+    totals = [sum(int(row.split(" | ")[i].split(" of ")[0]) for row in lines[2:]) for i in (1, 2)]
+    assert f"{totals[1]} instead of {totals[0]} of 70 in all" in PAGE
+
+
 def score(value: float, count: int = 40) -> dict:
     figures = {"kid": {"value": value, "interval": {"low": value - 0.1, "high": value + 0.1}}}
     figures |= {"kid_floor": {"value": 0.001, "interval": None}, "density": 0.5, "coverage": 0.75}
