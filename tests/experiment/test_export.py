@@ -3,6 +3,8 @@
 import dataclasses
 
 import numpy as np
+import onnx
+import openvino
 import pytest
 import torch
 from torch import nn
@@ -178,18 +180,24 @@ def test_windows_that_change_verdicts_are_left_out(run, tmp_path, monkeypatch):
     assert not (tmp_path / "refused").exists()
 
 
+def small_network(channels):
+    """Return five convolutions, of which the third is depthwise."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        conv_bn_relu(channels, 8), conv_bn_relu(8, 8), nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        conv_bn_relu(8, 8), nn.Conv2d(8, 7, 1),
+    ).eval()  # fmt: skip
+
+
 def test_int8_keeps_its_interface(tmp_path, pouch_folder):
     dataset, _ = training_datasets_of(pouch_folder)
     schema = dataset.schema
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        conv_bn_relu(schema.channels, 8), conv_bn_relu(8, 8), nn.Conv2d(8, 7, 1)
-    )
+    network = small_network(schema.channels)
     models = []
     for name in ("fp32", "int8"):
         folder = tmp_path / name
         folder.mkdir()
-        write_graph(network.eval(), schema, folder, backend="openvino", tile=64)
+        write_graph(network, schema, folder, backend="openvino", tile=64)
         if name == "int8":
             few = dataset.with_records(dataset.records[:8])
             quantise(folder, "openvino", few, schema, 64, seed=0)
@@ -201,8 +209,32 @@ def test_int8_keeps_its_interface(tmp_path, pouch_folder):
         models.append(Runtime(ExportedModel.write(folder, card), threads=1))
     assert b"FakeQuantize" in (tmp_path / "int8" / "network.xml").read_bytes()
     assert b"FakeQuantize" not in (tmp_path / "fp32" / "network.xml").read_bytes()
+    assert models[1].network.description.endswith("CPU f32")  # never bf16 beside 8 bits
     before, after = (model.maps(dataset.image(dataset.records[0])) for model in models)
     assert 0 < np.abs(before.confidence - after.confidence).mean() < 0.05
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_ends_and_depthwise_convolutions_stay_in_float(tmp_path, pouch_folder, backend):
+    dataset, _ = training_datasets_of(pouch_folder)
+    write_graph(
+        small_network(dataset.schema.channels), dataset.schema, tmp_path, backend=backend, tile=64
+    )
+    few = dataset.with_records(dataset.records[:4])
+    quantise(tmp_path, backend, few, dataset.schema, 64, seed=0)
+    assert quantised_convolutions(tmp_path) == [False, True, False, True, False]
+
+
+def quantised_convolutions(folder):
+    """Tell of each convolution, in the order of computation, whether its input is in 8 bits."""
+    if (folder / "network.onnx").exists():
+        graph = onnx.load(str(folder / "network.onnx")).graph
+        made_by = {name: node.op_type for node in graph.node for name in node.output}
+        layers = [node for node in graph.node if node.op_type == "Conv"]
+        return [made_by.get(node.input[0]) == "DequantizeLinear" for node in layers]
+    model = openvino.Core().read_model(folder / "network.xml")
+    layers = [layer for layer in model.get_ordered_ops() if "Convolution" in layer.get_type_name()]
+    return [layer.input_value(0).get_node().get_type_name() == "FakeQuantize" for layer in layers]
 
 
 def test_calibration_tiles_are_real_training_tiles(pouch_folder):

@@ -121,8 +121,8 @@ class OpenVinoNetwork:
 
     @staticmethod
     def _precision(core: "openvino.Core", device: str, exported: ExportedModel) -> str:
-        """Return bf16 where the model allows it and the device has it, otherwise f32."""
-        if exported.card.precision == "fp32" or device.split(".")[0] not in ("CPU", "GPU", "NPU"):
+        """Return bf16 where the model was compared in it and the device has it, otherwise f32."""
+        if exported.card.precision != "bf16" or device.split(".")[0] not in ("CPU", "GPU", "NPU"):
             return "f32"
         able = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
         return "bf16" if "BF16" in able else "f32"
