@@ -131,6 +131,14 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     assert (
         "Note: crack would count from score 0.3, but the model reports no region of it below 0.400"
     ) in printed
+    assert (
+        "Note: without a line in [thresholds] a region of blowhole counts at any score; without a "
+        "rules file it counts from 0.500, the model's region threshold. To keep that: any = 0.500"
+    ) in printed
+    rules.write_text(RULES + "[thresholds]\nany = 0.5\n")
+    assert "counts at any score" not in said(
+        ["check", rules, "--model", tmp_path], monkeypatch, capsys
+    )
     SCHEMA.model_copy(update={"defects": make_defects(["krack"])}).save(tmp_path)
     error = said(["check", rules, "--model", tmp_path], monkeypatch, capsys, status=2)
     assert "there is no class 'crack'; did you mean 'krack'?" in error

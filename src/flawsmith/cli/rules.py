@@ -63,6 +63,7 @@ def check(
         )
     if schema and thresholds:
         _print_unreachable(rules, schema, thresholds)
+        _print_unlimited(rules, schema, thresholds)
     if results is not None:
         from flawsmith.line.rules.trial import read_past, try_rules
 
@@ -136,6 +137,18 @@ def _print_unreachable(rules: AcceptanceRules, schema: Schema, thresholds: Thres
                 f"of it below {lowest:.3f}, its pixel threshold.",
                 markup=False,
             )
+
+
+def _print_unlimited(rules: AcceptanceRules, schema: Schema, thresholds: Thresholds) -> None:
+    """Say which classes count at any score, and what the model alone does."""
+    names = [name for name in schema.defect_names if not rules.threshold(name)]
+    if names:
+        console.print(
+            f"Note: without a line in [thresholds] a region of {', '.join(names)} counts at any "
+            f"score; without a rules file it counts from {thresholds.region:.3f}, the model's "
+            f"region threshold. To keep that: any = {thresholds.region:.3f}",
+            markup=False,
+        )
 
 
 def _print_trial(trial: Trial, show: int) -> None:
