@@ -176,12 +176,17 @@ def test_frames_as_csv(place, model):
     picture(place / "2.png", 2)
     stream = frame("=a", "left", place / "1.png") + frame("=a", "right", place / "2.png")
     stream += frame("b", "left", place / "2.png")[:-10]  # the camera's program dies
-    given = ["inspect", "--stdin", "--model", model, "--rules", "rules.toml", "--format", "csv"]
+    model_and_rules = ["--model", model, "--rules", "rules.toml"]
+    given = ["inspect", "--stdin", *model_and_rules, "--format", "csv", "--keep-images", "kept"]
     done = flawsmith(place, *given, input=stream, status=2)
     rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
     assert [(r["part"], r["verdict"]) for r in rows] == [("'=a", "PASS"), ("b", "REVIEW")]
     assert "the stream ended after" in rows[1]["problems"]
     assert b"the stream ended after" in done.stderr
+    again = flawsmith(place, "replay", 1, *model_and_rules).stdout.decode()
+    assert "the same answer, PASS" in again
+    assert len(list((place / "kept").glob("??/-a-*.png"))) == 0
+    assert len(list((place / "kept").glob("??/a-*.png"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -189,6 +194,7 @@ def test_frames_as_csv(place, model):
     [
         ([], "give images, or --watch"),
         (["in", "--stdin"], "one of the three"),
+        (["in", "--keep-images", "kept"], "all other images are files already"),
         (["nothing*.png"], "there is no image at nothing*.png"),
         (["in"], "which model"),
         (["in", "--model", "in"], "is no exported model"),

@@ -68,7 +68,8 @@ def test_parts_are_inspected_over_http_and_told_to_a_sink(model, tmp_path):
     (tmp_path / "token").write_text(TOKEN)
     process = subprocess.Popen(
         [COMMAND, "serve", "--model", model, "--rules", "rules.toml", "--port", "0",
-         "--token-file", "token", "--sink", "file:told.jsonl", "--max-megapixels", "0.02"],
+         "--token-file", "token", "--sink", "file:told.jsonl", "--max-megapixels", "0.02",
+         "--keep-images", "kept"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     try:
@@ -104,6 +105,13 @@ def test_parts_are_inspected_over_http_and_told_to_a_sink(model, tmp_path):
     assert "0 messages" in flawsmith("sinks", "retry", cwd=tmp_path).stdout
     wrong = flawsmith("sinks", "retry", "file:///told", cwd=tmp_path, status=2)
     assert "no sink file:///told in this store" in wrong.stderr
+    result = next(n for n, record in enumerate(told, 1) if record["verdict"] == "FAIL")
+    again = ["replay", result, "--model", model, "--rules", "rules.toml"]
+    assert "the same answer" in flawsmith(*again, cwd=tmp_path).stdout
+    went = flawsmith("results", "retain", "--keep-days", 1, "--kept-images", "kept", cwd=tmp_path)
+    assert "0 kept images (0.0 MB) that no result names removed" in went.stdout
+    lost = ["results", "retain", "--keep-days", 1, "--kept-images", "absent"]
+    assert "absent is no folder" in flawsmith(*lost, cwd=tmp_path, status=2).stderr
 
 
 def test_inspect_tells_sinks_too_and_keeps_what_they_do_not_take(model, tmp_path):

@@ -72,6 +72,10 @@ Beat = Annotated[
 LayoutFile = Annotated[
     Path | None, typer.Option(help="Where zones and masks lie on the part (TOML).")
 ]
+KeepImages = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Keep images that come without a file, for reviews."),
+]
 Device = Annotated[str, typer.Option(help="CPU, GPU, ... as the backend calls it.")]
 
 
@@ -98,6 +102,7 @@ def inspect(
     part_layout: LayoutFile = None,
     sink: SinkUrls = None,
     device: Device = "CPU",
+    keep_images: KeepImages = None,
 ) -> None:
     """Inspect images: one line for each part, after its verdict is in the results store."""
     from flawsmith.errors import FlawsmithError, InterruptionError
@@ -110,6 +115,8 @@ def inspect(
     _require_one_source(images, watch, stdin=stdin)
     if overlays and out is None:
         raise FlawsmithError("--overlays needs a place for the pictures: give --out FOLDER")
+    if keep_images is not None and not stdin:
+        raise FlawsmithError("--keep-images is for --stdin: all other images are files already")
     pattern = PartPattern(part_pattern) if part_pattern else None
     files = group_files(_files(images), pattern) if images else []
     with Store(store) as opened, delivering(opened, sink) as told, stop_on_signals() as stop:
@@ -128,7 +135,7 @@ def inspect(
             if watch is not None:
                 _watch(run, inspector, watch, pattern, view_timeout)
             elif stdin:
-                _stream(run, inspector, view_timeout)
+                _stream(run, inspector, view_timeout, keep_images)
             done = run.files(files)
         beat.beat(stopped=True)
     if done < len(files):
@@ -157,12 +164,16 @@ def _watch(
     run.folder(watch, warn=_warn)
 
 
-def _stream(run: LineRun, inspector: Inspector, view_timeout: float | None) -> None:
+def _stream(
+    run: LineRun, inspector: Inspector, view_timeout: float | None, keep_images: Path | None
+) -> None:
     from flawsmith.line.assembler import PartAssembler
+    from flawsmith.line.image_archive import ImageArchive
 
+    archive = ImageArchive(keep_images) if keep_images is not None else None
     # Unbuffered: Python cannot end while a thread waits in the lock of a buffer.
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as frames:
-        run.stream(frames, PartAssembler(inspector, timeout_seconds=view_timeout))
+        run.stream(frames, PartAssembler(inspector, timeout_seconds=view_timeout), archive)
 
 
 def _require_one_source(images: list[str] | None, watch: Path | None, *, stdin: bool) -> None:

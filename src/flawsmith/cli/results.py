@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,15 +96,22 @@ def retain(
             help="Keep failed, doubtful and reviewed parts for so long; default: for good."
         ),
     ] = None,
+    kept_images: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of --keep-images: what no result names goes too."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would go; remove nothing.")
     ] = False,
 ) -> None:
     """Remove old results; never those that wait for a person or for a sink."""
+    from flawsmith.line.image_archive import ImageArchive
     from flawsmith.line.store.retention import retain as remove_old
 
+    archive = ImageArchive.existing(kept_images) if kept_images is not None else None
     with open_store(store) as opened:
         done = remove_old(opened, keep_days, keep_reviewed_days=keep_reviewed_days, dry_run=dry_run)
+        images = archive.remove_unnamed(opened, dry_run=dry_run) if archive is not None else None
     would = "would be " if dry_run else ""
     console.print(
         f"{done.removed:,} passed parts from before {done.before:%Y-%m-%d %H:%M} UTC {would}removed"
@@ -114,3 +122,8 @@ def retain(
         console.print(f"{done.under_review:,} old ones wait for review and stay: flawsmith review")
     if done.undelivered:
         console.print(f"{done.undelivered:,} old ones wait for a sink and stay")
+    if images is not None:
+        console.print(
+            f"{images.images:,} kept images ({images.bytes / 1e6:,.1f} MB) that no result names "
+            f"{would}removed"
+        )

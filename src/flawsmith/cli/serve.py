@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flawsmith.cli.console import console
-from flawsmith.cli.inspect import Audit, Device, LayoutFile, RulesFile, load_model
+from flawsmith.cli.inspect import Audit, Device, KeepImages, LayoutFile, RulesFile, load_model
 from flawsmith.cli.sinks import SinkUrls
 from flawsmith.cli.stored import StoreUrl
 
@@ -43,9 +43,11 @@ def serve(
     part_layout: LayoutFile = None,
     device: Device = "CPU",
     audit: Audit = 0.0,
+    keep_images: KeepImages = None,
 ) -> None:
     """Inspect posted images: verdict and regions in the answer, stored before it is given."""
     _require_extra()
+    from flawsmith.line.image_archive import ImageArchive
     from flawsmith.line.inspector import Inspector
     from flawsmith.line.reviews.audit import AuditLot
     from flawsmith.line.service import Service, ServiceSettings
@@ -59,13 +61,15 @@ def serve(
         max_bytes=max_bytes,
     )  # fmt: skip
     sinks = [open_sink(url) for url in sink or ()]
+    archive = ImageArchive(keep_images) if keep_images is not None else None
     placed, identity, accepted, _ = load_model(model, rules, device=device, layout=part_layout)
     with Store(store) as opened:
         inspector = Inspector(
             placed, identity, accepted, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
         )  # fmt: skip
-        Service(inspector, settings, sinks).run(lambda url: _announce(url, inspector))
+        service = Service(inspector, settings, sinks, archive=archive)
+        service.run(lambda url: _announce(url, inspector))
 
 
 def _announce(url: str, inspector: Inspector) -> None:

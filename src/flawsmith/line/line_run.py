@@ -14,6 +14,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.line.assembler import PartAssembler
 from flawsmith.line.frames import read_frames
 from flawsmith.line.heartbeat import Heartbeat
+from flawsmith.line.image_archive import ImageArchive
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage, printable, printable_text
 from flawsmith.line.part_pattern import PartPattern
@@ -136,15 +137,22 @@ class LineRun:
             go_on()
             self._stop.wait(POLL_SECONDS)
 
-    def stream(self, stream: BinaryIO, assembler: PartAssembler) -> None:
+    def stream(
+        self, stream: BinaryIO, assembler: PartAssembler, archive: ImageArchive | None = None
+    ) -> None:
         """Inspect the frames of a stream; at its end, or a stop, no part is left without verdict.
 
+        Args:
+            stream: of frames.
+            assembler: makes parts of them.
+            archive: keeps them, so that they can be reviewed and replayed.
+
         Raises:
-            FlawsmithError: if the stream is no longer one of frames; parts that were open by then
-                are concluded first.
+            FlawsmithError: if the stream is no longer one of frames, or one cannot be kept; parts
+                that were open by then are concluded first.
         """
         frames: Queue[PartImage | FlawsmithError | None] = Queue(MAX_WAITING_FRAMES)
-        threading.Thread(target=_read_into, args=(stream, frames), daemon=True).start()
+        threading.Thread(target=_read_into, args=(stream, frames, archive), daemon=True).start()
         end: PartImage | FlawsmithError | None = None
         while not self._stop.is_set():
             try:
@@ -172,10 +180,14 @@ class LineRun:
         self._heartbeat.part_done(record.id)
 
 
-def _read_into(stream: BinaryIO, frames: Queue[PartImage | FlawsmithError | None]) -> None:
+def _read_into(
+    stream: BinaryIO,
+    frames: Queue[PartImage | FlawsmithError | None],
+    archive: ImageArchive | None,
+) -> None:
     try:
         for image in read_frames(stream):
-            frames.put(image)
+            frames.put(archive.keep(image) if archive is not None else image)
         frames.put(None)
     except FlawsmithError as error:
         frames.put(error)

@@ -7,10 +7,12 @@ import json
 import logging
 import sys
 import time
+from pathlib import Path
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.findings import Findings
 from flawsmith.inspection.regions import Region
+from flawsmith.line.image_archive import ImageArchive
 from flawsmith.line.inspector import Inspector
 from flawsmith.line.rules import AcceptanceRules
 from flawsmith.line.rules.rule_file import RuleFile
@@ -40,18 +42,24 @@ class FakeModel:
         return Findings([region] if (image == 255).any() else [], width, height)
 
 
+def fail_any(views=(), timeout=None) -> AcceptanceRules:
+    """Return rules that fail a part with any defect."""
+    part = {"views": list(views)} | ({"timeout_seconds": timeout} if timeout else {})
+    content = {"part": part, "rules": [{"name": "any defect", "verdict": "FAIL"}]}
+    return AcceptanceRules(RuleFile.model_validate(content))
+
+
 def build(store: Store, options: dict) -> Service:
     """Return a service; what `ServiceSettings` has not is for model, rules and sinks."""
-    part = {"views": options.pop("views", [])}
-    if timeout := options.pop("timeout", None):
-        part["timeout_seconds"] = timeout
-    content = {"part": part, "rules": [{"name": "any defect", "verdict": "FAIL"}]}
-    rules = AcceptanceRules(RuleFile.model_validate(content))
+    rules = fail_any(options.pop("views", []), options.pop("timeout", None))
     sinks = [open_sink(sink) for sink in options.pop("sinks", [])]
     model = FakeModel(options.pop("seconds", 0.0))
     inspector = Inspector(model, "fake", rules, store, sinks=[sink.name for sink in sinks])
+    kept = options.pop("keep", None)
     settings = ServiceSettings(**{"port": 0, **options})
-    return Service(inspector, settings, sinks, Patience(first=0.1, longest=0.5, poll=0.1))
+    archive = ImageArchive(Path(kept)) if kept else None
+    patience = Patience(first=0.1, longest=0.5, poll=0.1)
+    return Service(inspector, settings, sinks, patience, archive)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
 import io
 import json
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_service import FakeModel, fail_any
 from PIL import Image
 from services import client_of, figure, png, until
 
 from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
+from flawsmith.line.inspector import Inspector
+from flawsmith.line.replay import replay
 from flawsmith.line.results import Verdict
 from flawsmith.line.service.auth import is_loopback, read_token, require_token
 from flawsmith.line.service.parts import MAX_OPEN, ServiceParts
@@ -90,6 +94,40 @@ def test_an_image_that_is_sent_again_is_neither_inspected_nor_stored_again(store
         other = client.post("/parts/b/views/top", content=png())
         assert other.status_code == 202
     assert verdicts(store) == [("a", Verdict.PASS), ("b", Verdict.REVIEW)]
+
+
+def test_posted_images_are_kept_and_can_be_replayed(store, tmp_path, monkeypatch):
+    folder = tmp_path / "kept"
+    with client_of(store, keep=str(folder)) as client:
+        first = client.post("/parts/a/views/top", content=png(255)).json()
+        path = Path(first["images"][0]["image"])
+        assert path.read_bytes() == png(255)
+        assert folder in path.parents
+        inspector = Inspector(FakeModel(0.0), "fake", fail_any(), store)
+        assert replay(store.get(first["id"]), inspector).same
+        again = client.post("/parts/a/views/top", content=png(255)).json()
+        assert again["repeated"]
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", full)
+            refused = client.post("/parts/b/views/top", content=png())
+            assert refused.status_code == 503
+            assert "No space left on device" in refused.json()["detail"]
+        assert client.get("/parts/b").status_code == 404
+        assert client.post("/parts/b/views/top", content=png()).json()["verdict"] == "PASS"
+    assert len(list(folder.glob("??/*"))) == 2
+
+
+def test_an_image_that_was_stored_before_images_were_kept_is_a_repeat(store, tmp_path):
+    with client_of(store) as client:
+        client.post("/parts/a/views/top", content=png())
+        client.post("/parts/b/views/top", content=png())
+    with client_of(store, keep=str(tmp_path / "kept")) as client:
+        assert client.post("/parts/a/views/top", content=png()).json()["repeated"]
+        assert not client.post("/parts/a/views/side", content=png()).json()["repeated"]
 
 
 def test_nothing_is_forgotten_while_the_store_fails(store, monkeypatch):

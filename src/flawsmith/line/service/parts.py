@@ -12,6 +12,7 @@ from PIL import Image
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.assembler import VIEW_TIMEOUT_SECONDS
+from flawsmith.line.image_archive import ImageArchive
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
 from flawsmith.line.results import ImageInspection
@@ -79,6 +80,7 @@ class ServiceParts:
     Args:
         inspector: inspects, decides and stores.
         max_pixels: of an image; a larger one is stored as not inspected.
+        archive: keeps the images, so that they can be reviewed and replayed.
         stored: called with each part that is stored.
         clock: monotonic seconds.
     """
@@ -88,11 +90,13 @@ class ServiceParts:
         inspector: Inspector,
         *,
         max_pixels: int,
+        archive: ImageArchive | None = None,
         stored: Callable[[PartRecord], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inspector = inspector
         self._max_pixels = max_pixels
+        self._archive = archive
         self._announce = stored
         self._clock = clock
         self._open: dict[str, _Waiting] = {}
@@ -107,11 +111,14 @@ class ServiceParts:
         """Inspect an image, and conclude its part if nothing is missing any more.
 
         Raises:
-            FlawsmithError: if the part could not be stored; it is kept, and tried again.
+            FlawsmithError: if the image could not be kept, and is not inspected; or if the part
+                could not be stored: it stays, and is tried again.
         """
         number = _stored_number(self._inspector.store, image)
         if number is not None:
             return Outcome(self._inspector.store.get(number), repeated=True)
+        if self._archive is not None:
+            image = self._archive.keep(image)
         now = self._clock()
         if image.part not in self._open:
             self._open[image.part] = _Waiting(OpenPart(image.part), now, now)
@@ -193,8 +200,14 @@ def newest_number(store: Store, part: str) -> int | None:
 
 def _stored_number(store: Store, image: PartImage) -> int | None:
     """Return the number of the part that has this very image, by part, view and content."""
-    found = sa.select(sa.func.max(ImageRow.part_id)).where(
-        ImageRow.path == image.name, ImageRow.sha256 == image.sha256
+    found = (
+        sa.select(sa.func.max(PartRow.id))
+        .join(PartRow.images)
+        .where(
+            PartRow.part == image.part,
+            ImageRow.view == image.view,
+            ImageRow.sha256 == image.sha256,
+        )
     )
     with store.reading() as session:
         return session.scalar(found)

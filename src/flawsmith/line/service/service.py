@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from flawsmith import __version__
 from flawsmith.errors import FlawsmithError
+from flawsmith.line.image_archive import ImageArchive
 from flawsmith.line.inspector import Inspector
 from flawsmith.line.part_pattern import MAX_NAME
 from flawsmith.line.service.answers import (
@@ -77,6 +78,7 @@ class Service:
         sinks: are told of every verdict, after it is stored.
         settings: of the wire.
         patience: of the sinks.
+        archive: keeps the posted images; None keeps none.
 
     Raises:
         FlawsmithError: if other machines could get in without a token.
@@ -88,12 +90,15 @@ class Service:
         settings: ServiceSettings,
         sinks: Sequence[Sink] = (),
         patience: Patience | None = None,
+        archive: ImageArchive | None = None,
     ) -> None:
         require_token(settings.host, settings.token)
         self.settings = settings
         self._store = inspector.store
         self._couriers = Couriers(inspector.store, sinks, patience)
-        self._parts = ServiceParts(inspector, max_pixels=settings.max_pixels, stored=self._stored)
+        self._parts = ServiceParts(
+            inspector, max_pixels=settings.max_pixels, archive=archive, stored=self._stored
+        )
         self._queue = InspectionQueue(self._parts, limit=settings.queue)
         self._health = HealthCheck(inspector.store, self._queue)
         self._metrics = Metrics(inspector.store, self._queue, self._couriers.names)
