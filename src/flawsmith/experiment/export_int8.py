@@ -22,6 +22,8 @@ CALIBRATION_TILES = 128
 
 NEUTRAL_LIMIT = 0.5
 
+AnyArray = NDArray[np.generic]
+
 if TYPE_CHECKING:
     import onnx
     import openvino
@@ -30,10 +32,7 @@ if TYPE_CHECKING:
 def quantise(
     folder: Path, backend: Backend, dataset: DefectDataset, schema: Schema, tile: int, *, seed: int
 ) -> None:
-    """Replace ``network.*`` in a folder by its 8-bit form.
-
-    The first, the last and all depthwise convolutions stay in float: they are a small share of the
-    work and most of what 8 bits cost (decision D79).
+    """Replace ``network.*`` in a folder by its 8-bit form, calibrated on training tiles.
 
     Args:
         folder: of the exported model.
@@ -43,16 +42,24 @@ def quantise(
         tile: side of the tiles.
         seed: of the draw of tiles.
     """
+    limits = np.full(schema.num_defects, NEUTRAL_LIMIT, np.float32)
+    tiles = calibration_tiles(dataset, schema, tile, seed)
+    quantise_graph(
+        folder, backend, [dict(zip(INPUTS, (pixels, limits), strict=True)) for pixels in tiles]
+    )
+
+
+def quantise_graph(folder: Path, backend: Backend, inputs: list[dict[str, AnyArray]]) -> None:
+    """Replace ``network.*`` in a folder by its 8-bit form, with ranges from these inputs.
+
+    The first, the last and all depthwise convolutions stay in float: they are a small share of the
+    work and most of what 8 bits cost (decision D79).
+    """
     # NNCF would report each use to its maker over the network.
     os.environ.setdefault("NNCF_CI", "1")
     import nncf
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    limits = np.full(schema.num_defects, NEUTRAL_LIMIT, np.float32)
-    inputs = [
-        dict(zip(INPUTS, (pixels, limits), strict=True))
-        for pixels in calibration_tiles(dataset, schema, tile, seed)
-    ]
     given, size = nncf.Dataset(inputs), len(inputs)
     if backend == "openvino":
         import openvino

@@ -5,6 +5,7 @@ one on which a run was tested and its thresholds were chosen. Pixels under one w
 keep the class and confidence that the network gives; only the others are averaged here.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from flawsmith.inspection.network import Answer
 from flawsmith.inspection.tiling import falling_weights
 
 Floats = NDArray[np.float32]
+
+ROWS_AT_ONCE = 8
+"""Of a joined image; few enough for the cache, many enough for NumPy."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Columns:
         side: width of the windows in pixels; the last may reach over the image's border.
         width: of the image.
         weights: of each window by its columns inside the image; all over one column sum to 1.
-        shared: columns of the image under more than one window.
+        seams: columns of the image under more than one window, from and to.
     """
 
     def __init__(self, starts: list[int], side: int, width: int, overlap: int) -> None:
@@ -52,7 +56,9 @@ class Columns:
             (falling / total[start : start + side])[: width - start].astype(np.float32)
             for start in starts
         ]
-        self.shared = np.flatnonzero(count[:width] > 1)
+        shared = np.concatenate([[False], count[:width] > 1, [False]])
+        changes = np.flatnonzero(shared[1:] != shared[:-1]).tolist()
+        self.seams: list[tuple[int, int]] = list(zip(changes[::2], changes[1::2], strict=True))
 
 
 class Band:
@@ -88,21 +94,22 @@ class Band:
         self.confidence[:, start : start + width] = answer.confidence[place][inside]
         self._scores[window] = answer.scores[place][:, *inside].copy()
 
-    def scores(self, rows: slice, columns: NDArray[np.intp]) -> Floats:
-        """Return D x rows x columns scores, averaged over the windows of this band.
+    def blend(self, rows: slice, low: int, high: int) -> Floats:
+        """Return D x rows x (high - low) scores, averaged over the windows of this band.
 
         Args:
             rows: of the band.
-            columns: of the image, rising.
+            low: first column of the image.
+            high: column after the last.
         """
-        height = len(range(*rows.indices(self.height)))
-        blended = np.zeros((len(self._scores[0]), height, len(columns)), np.float32)
+        count = rows.stop - rows.start
+        blended = np.zeros((len(self._scores[0]), count, high - low), np.float32)
         of_windows = zip(self.columns.starts, self.columns.weights, self._scores, strict=True)
         for start, weights, scores in of_windows:
-            low, high = np.searchsorted(columns, (start, start + len(weights)))
-            if low < high:
-                own = columns[low:high] - start
-                blended[:, :, low:high] += scores[:, rows][:, :, own] * weights[own]
+            first, last = max(start, low), min(start + len(weights), high)
+            if first < last:
+                own = slice(first - start, last - start)
+                blended[:, :, first - low : last - low] += scores[:, rows, own] * weights[own]
         return blended
 
 
@@ -119,7 +126,6 @@ class BandJoiner:
     def __init__(self, columns: Columns, rows: int, overlap: int, limits: Floats) -> None:
         self._columns, self._limits = columns, limits
         self._falling = falling_weights(rows, overlap).astype(np.float32)
-        self._all = np.arange(columns.width)
         # Weighted scores and weights of the rows that the next band begins with.
         self._sums = np.empty((len(limits), 0, columns.width), np.float32)
         self._weights = np.empty(0, np.float32)
@@ -130,39 +136,46 @@ class BandJoiner:
             raise ValueError("the band is not closed")
         final = band.stop - band.start
         taken = self._sums.shape[1]
-        self._decide(band, slice(taken, final), self._columns.shared,
-                     band.scores(slice(taken, final), self._columns.shared))  # fmt: skip
-        shared = slice(0, min(taken, final))
-        self._add(band, shared)
-        blended = self._sums[:, shared] / self._weights[shared, None]
-        self._decide(band, shared, self._all, blended)
+        alone = slice(taken, max(taken, final))
+        for low, high in self._columns.seams:
+            self._decide(band, alone, slice(low, high), band.blend(alone, low, high))
+        for rows in _chunks(0, min(taken, final)):
+            weights = self._falling[rows, None]
+            sums = self._sums[:, rows] + self._blend(band, rows) * weights
+            sums /= self._weights[rows, None] + weights
+            self._decide(band, rows, slice(0, self._columns.width), sums)
         self._keep(band, final)
         return Decided(band.index[:final], band.confidence[:final])
 
-    def _add(self, band: Band, rows: slice) -> None:
-        """Add a band's scores to those of the bands above it."""
-        weights = self._falling[rows]
-        self._sums[:, rows] += band.scores(rows, self._all) * weights[:, None]
-        self._weights[rows] += weights
+    def _blend(self, band: Band, rows: slice) -> Floats:
+        return band.blend(rows, 0, self._columns.width)
 
     def _keep(self, band: Band, final: int) -> None:
         """Keep the rows from ``final`` on, to which the next band adds its own."""
-        above = self._sums[:, final:], self._weights[final:]
+        above, weights_above = self._sums[:, final:], self._weights[final:]
         count = band.height - final
-        self._sums = np.zeros((len(self._limits), count, self._columns.width), np.float32)
-        self._weights = np.zeros(count, np.float32)
-        self._sums[:, : above[0].shape[1]] = above[0]
-        self._weights[: len(above[1])] = above[1]
-        weights = self._falling[final : band.height]
-        self._sums += band.scores(slice(final, band.height), self._all) * weights[:, None]
-        self._weights += weights
+        self._weights = self._falling[final : band.height].copy()
+        self._sums = np.empty((len(self._limits), count, self._columns.width), np.float32)
+        for rows in _chunks(final, band.height):
+            kept = slice(rows.start - final, rows.stop - final)
+            self._sums[:, kept] = self._blend(band, rows) * self._falling[rows, None]
+        self._sums[:, : above.shape[1]] += above
+        self._weights[: len(weights_above)] += weights_above
 
-    def _decide(self, band: Band, rows: slice, columns: NDArray[np.intp], scores: Floats) -> None:
+    def _decide(self, band: Band, rows: slice, columns: slice, scores: Floats) -> None:
         """Write class and confidence of averaged scores into a band, as the graph does."""
-        limits = self._limits
-        ratios = scores / limits[:, None, None]
-        winner = ratios.argmax(axis=0)
-        ratio = np.take_along_axis(ratios, winner[None], axis=0)[0]
-        place = (rows, slice(None)) if len(columns) == self._columns.width else (rows, columns)
-        band.index[place] = np.where(ratio >= 1.0, winner + 1, 0)
-        band.confidence[place] = ratio * limits[winner]
+        best = scores[0] / self._limits[0]
+        winner = np.ones(best.shape, np.uint8)
+        for place in range(1, len(scores)):
+            ratio = scores[place] / self._limits[place]
+            np.copyto(winner, place + 1, where=ratio > best)
+            np.maximum(best, ratio, out=best)
+        band.confidence[rows, columns] = best * self._limits[winner - 1]
+        winner[best < 1.0] = 0
+        band.index[rows, columns] = winner
+
+
+def _chunks(first: int, last: int) -> Iterator[slice]:
+    """Yield rows ``first`` to ``last`` in pieces that the processor's cache holds."""
+    for start in range(first, last, ROWS_AT_ONCE):
+        yield slice(start, min(start + ROWS_AT_ONCE, last))
