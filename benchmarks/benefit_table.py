@@ -3,7 +3,8 @@
     python benchmarks/benefit_table.py benchmarks/ledger/benefit_magnetic_tile.jsonl
 
 One row a finished training; folds and seeds are never averaged silently. Beside it stand the
-synthetic images that it could draw from: least and most of a class.
+synthetic images that it could draw from: least and most of a class. A class has its IoU, or, where
+whole images were classified, its F1 and in brackets its recall.
 """
 
 import argparse
@@ -27,6 +28,14 @@ def overlap(counts: list[int]) -> str:
     return f"{hit / union:.2f}" if union else "-"
 
 
+def f1_and_recall(counts: list[int]) -> str:
+    """Return F1 and recall of images: true positives, false positives and false negatives."""
+    hit, false, missed, _ = counts
+    if not hit + missed:
+        return "-"
+    return f"{2 * hit / (2 * hit + false + missed):.2f} ({hit / (hit + missed):.2f})"
+
+
 def synthetic(model: dict[str, Any]) -> str:
     """Return how many synthetic images of a class a training could draw from."""
     counts = model["training_images"].get("synthetic", {}).values()
@@ -47,7 +56,11 @@ def main() -> None:
     parser.add_argument("ledger", type=Path)
     models = rows(parser.parse_args().ledger)
     classes = list(models[0]["tp_fp_fn_parts"])
-    head = ["arm", "synthetic images a class", "fold", "seed", "macro IoU", *classes]
+    whole = models[0].get("level") == "image"
+    figure, value, of_class = (
+        ("macro F1", "macro_f1", f1_and_recall) if whole else ("macro IoU", "macro_iou", overlap)
+    )
+    head = ["arm", "synthetic images a class", "fold", "seed", figure, *classes]
     head += ["missed", "rejected", "AUROC, parts"]
     print("| " + " | ".join(head) + " |")
     print("|" + "---|" * len(head))
@@ -57,8 +70,8 @@ def main() -> None:
             synthetic(model),
             model["fold"],
             model["seed"],
-            f"**{model['macro_iou']:.3f}**",
-            *(overlap(model["tp_fp_fn_parts"][name]) for name in classes),
+            f"**{model[value]:.3f}**",
+            *(of_class(model["tp_fp_fn_parts"][name]) for name in classes),
             *(share(model[name]) for name in ("escape", "overkill")),
             "-" if model["part_auroc"] is None else f"{model['part_auroc']:.2f}",
         ]

@@ -14,6 +14,7 @@ added to the plan and go to ``flawsmith benefit``.
     python benchmarks/image_level.py xray_weld FOLDER_WITH_THE_ZIP OUT -- --seeds 3
     python benchmarks/image_level.py elpv FOLDER_OF_ELPV OUT -- --fold 0
     python benchmarks/image_level.py xray_weld FOLDER OUT --images 24000 --side 64 -- --fold 0
+    python benchmarks/image_level.py xray_weld --table
 
 ``--images`` gives every arm the same number of training images of its generators: DCGAN, one
 generator a class, divides it by the classes. ``--side`` sets the side of all images in pixels.
@@ -183,12 +184,20 @@ HEAD = (
 )  # fmt: skip
 
 
+def print_scores(ledger: Path) -> None:
+    """Print the scores of a ledger as a table."""
+    print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
+    for cells in score_rows(read_lines(ledger)):
+        print("| " + " | ".join(cells) + " |")
+
+
 def main() -> None:
     """Make the data set, run the test, score the sets, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(PLANS))
-    parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("source", type=Path, nargs="?")
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--table", action="store_true", help="print the scores of the ledger")
     parser.add_argument("--plan", action="store_true")
     parser.add_argument("--hours", type=float)
     parser.add_argument("--images", type=int, help="training images of an arm's generators")
@@ -196,6 +205,12 @@ def main() -> None:
     parser.add_argument("--ledgers", type=Path, default=LEDGERS, help="folder of the two ledgers")
     own, more = cut_at_dashes(sys.argv[1:])
     arguments = parser.parse_args(own)
+    scores = arguments.ledgers / f"score_image_{arguments.name}.jsonl"
+    if arguments.table:
+        print_scores(scores)
+        return
+    if arguments.source is None or arguments.out is None:
+        parser.error("the folder of the images and that of the results are needed")
     data = import_once(PLANS[arguments.name], arguments.source, arguments.out)
     out = arguments.out / "benefit"
     arms: Sequence[str] = ARMS
@@ -210,11 +225,8 @@ def main() -> None:
     flawsmith("benefit", data, "--out", out, "--ledger", ledger, *options)
     if arguments.plan:
         return
-    scores = arguments.ledgers / f"score_image_{arguments.name}.jsonl"
     score_sets(data, out, scores)
-    print("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
-    for cells in score_rows(read_lines(scores)):
-        print("| " + " | ".join(cells) + " |")
+    print_scores(scores)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_table", "benefit_magnetic_tile.jsonl", []),
         ("benefit_table", "benefit_sd_saliency_900.jsonl", []),
         ("benefit_differences", "benefit_sd_saliency_900.jsonl", []),
+        ("benefit_differences", "benefit_sd_saliency_900.jsonl", ["--against", "copy_paste"]),
+        ("benefit_table", "benefit_magnetic_tile_fc_hardnet70.jsonl", []),
+        ("benefit_table", "benefit_image_xray_weld.jsonl", []),
+        ("benefit_differences", "benefit_image_xray_weld.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", ["--against", "copy_paste"]),
     ],
@@ -49,6 +53,12 @@ def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, m
     shown = table(head, after=f"{name}.py benchmarks/ledger/{ledger}")
     assert len(shown) > 2
     assert [line for line in shown if line not in lines] == []
+
+
+def test_the_scores_of_welds_are_printed_from_the_ledger(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    lines = printed(script("image_level"), monkeypatch, capsys, "xray_weld", "--table")
+    assert table(lines[0], after="image_level.py xray_weld --table") == lines
 
 
 def test_the_table_of_unseen_defects_is_printed_from_the_ledger(monkeypatch, capsys):
