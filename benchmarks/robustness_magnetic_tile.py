@@ -9,6 +9,7 @@ finished is not done again.
     python benchmarks/robustness_magnetic_tile.py FOLDER_OF_MAGNETIC_TILE OUT --plan
     python benchmarks/robustness_magnetic_tile.py FOLDER_OF_MAGNETIC_TILE OUT
     python benchmarks/robustness_magnetic_tile.py FOLDER OUT --images 64 --only gain --ledger L
+    python benchmarks/robustness_magnetic_tile.py --table
 """
 
 import argparse
@@ -16,7 +17,7 @@ import hashlib
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +125,47 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
+Cells = dict[str, list[str]]
+"""Macro IoU with its change, missed and rejected of each arm."""
+
+
+def tables(lines: Iterable[dict[str, Any]]) -> list[str]:
+    """Return what a ledger says as Markdown: undisturbed tests, then all disturbances."""
+    plain: dict[str, Cells] = {}
+    disturbed: dict[str, Cells] = {}
+    for line in lines:
+        for strength in line["strengths"]:
+            undisturbed = line["disturbance"] == "undisturbed"
+            words = "" if strength["strength"] is None else f" {strength['strength']:g}"
+            name = line["test"] if undisturbed else line["disturbance"] + words
+            rows = plain if undisturbed else disturbed
+            rows.setdefault(name, {})[line["arm"]] = _cells(strength, change=not undisturbed)
+    return [*_table("exposures", plain), "", *_table("disturbance, exposures 5 and 6", disturbed)]
+
+
+def _table(name: str, rows: dict[str, Cells]) -> list[str]:
+    columns = [f"{figure}, {arm}" for arm in ARMS for figure in ("macro IoU", "missed", "rejected")]
+    head = [f"| {' | '.join([name, *columns])} |", "|---" * (1 + len(columns)) + "|"]
+    return head + [
+        f"| {' | '.join([row, *(c for arm in ARMS for c in cells.get(arm, ['-'] * 3))])} |"
+        for row, cells in rows.items()
+    ]
+
+
+def _cells(strength: dict[str, Any], *, change: bool) -> list[str]:
+    figure = f"{strength['macro_iou']:.2f}"
+    if change and strength["change"]:
+        value, low, high = strength["change"]
+        figure += f" ({value:+.2f}, {low:+.2f} to {high:+.2f})"
+    return [figure, *("{} of {}".format(*strength[name]) for name in ("escape", "overkill"))]
+
+
 def main() -> None:
     """Import and cut if needed, train both arms, test both everywhere."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("source", type=Path, nargs="?")
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--table", action="store_true", help="print what the ledger says, no more")
     parser.add_argument("--fold", type=int, default=0, help="of the unseen parts")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
     parser.add_argument("--model", default="efficientnet_lite0")
@@ -137,6 +174,11 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     parser.add_argument("--plan", action="store_true", help="say what there is to do")
     arguments = parser.parse_args()
+    if arguments.table:
+        print("\n".join(tables(read_lines(arguments.ledger))))
+        return
+    if arguments.source is None or arguments.out is None:
+        parser.error("the folder of the images and that of the results are needed")
     data = arguments.out / "data"
     if not (data / SCHEMA_FILE).is_file():
         import_folder(arguments.source, data, format="magnetic_tile")

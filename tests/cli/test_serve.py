@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -108,10 +109,14 @@ def test_parts_are_inspected_over_http_and_told_to_a_sink(model, tmp_path):
     result = next(n for n, record in enumerate(told, 1) if record["verdict"] == "FAIL")
     again = ["replay", result, "--model", model, "--rules", "rules.toml"]
     assert "the same answer" in flawsmith(*again, cwd=tmp_path).stdout
+    lost_image = next((tmp_path / "kept").glob("??/*")).with_name(f"x_{'0' * 32}.png")
+    lost_image.write_bytes(grey())
+    os.utime(lost_image, (0, 0))
     went = flawsmith("results", "retain", "--keep-days", 1, "--kept-images", "kept", cwd=tmp_path)
-    assert "0 kept images (0.0 MB) that no result names removed" in went.stdout
+    assert "1 kept images (0.0 MB) that no result names removed" in " ".join(went.stdout.split())
+    assert not lost_image.exists()
     lost = ["results", "retain", "--keep-days", 1, "--kept-images", "absent"]
-    assert "absent is no folder" in flawsmith(*lost, cwd=tmp_path, status=2).stderr
+    assert "absent has no kept images" in flawsmith(*lost, cwd=tmp_path, status=2).stderr
 
 
 def test_inspect_tells_sinks_too_and_keeps_what_they_do_not_take(model, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,24 +19,24 @@ from .spots import IDENTITY, SpotModel, png, rules
 
 
 @pytest.fixture
-def archive(tmp_path):
-    return ImageArchive(tmp_path / "kept")
-
-
-@pytest.fixture
 def store(tmp_path):
     with Store(str(tmp_path / "results.db")) as opened:
         yield opened
 
 
+@pytest.fixture
+def archive(tmp_path, store):
+    return ImageArchive(tmp_path / "kept", store)
+
+
 def files(archive):
-    return sorted(path for path in archive.folder.rglob("*") if path.is_file())
+    return sorted(path for path in archive.folder.glob("??/*"))
 
 
-def age(archive):
-    """Make all kept images older than those that are never removed."""
+def age(*paths):
+    """Make images older than those that are never removed; beside one that is new."""
     then = time.time() - FRESH_SECONDS - 60
-    for path in files(archive):
+    for path in paths:
         os.utime(path, (then, then))
 
 
@@ -90,34 +91,84 @@ def test_bare_pixels_become_a_file_that_is_replayed(archive, store, dtype):
 def test_images_go_when_no_result_names_them(archive, store):
     inspector = Inspector(SpotModel(), IDENTITY, rules(), store)
     inspector.inspect_part("a", [archive.keep(sent("a"))])
-    lost = archive.keep(sent("b"))
+    lost, fresh = archive.keep(sent("b")), archive.keep(sent("c"))
     own = archive.folder / "ab"
     own.mkdir(exist_ok=True)
     (own / "notes.png").write_bytes(png())
-    assert archive.remove_unnamed(store) == Removed(0, 0)  # b may be on its way to the store
-    age(archive)
-    assert archive.remove_unnamed(store, dry_run=True) == Removed(1, len(png()))
-    assert len(files(archive)) == 3
-    assert archive.remove_unnamed(store) == Removed(1, len(png()))
-    assert lost.name not in map(str, files(archive))
-    assert len(files(archive)) == 2
-    assert archive.remove_unnamed(store) == Removed(0, 0)
+    broken_off = own / f".b_{'0' * 32}.png.partial"
+    broken_off.write_bytes(b"12")
+    assert archive.remove_unnamed() == Removed(0, 0)  # all may be on their way to the store
+    age(*(path for path in files(archive) if str(path) != fresh.name))
+    assert archive.remove_unnamed(dry_run=True) == Removed(2, len(png()) + 2)
+    assert len(files(archive)) == 5
+    assert archive.remove_unnamed() == Removed(2, len(png()) + 2)
+    left = [str(path) for path in files(archive)]
+    assert lost.name not in left
+    assert fresh.name in left
+    assert len(left) == 3
+    assert archive.remove_unnamed() == Removed(0, 0)
 
 
-def test_the_store_of_another_line_removes_nothing(archive, store, tmp_path):
+def test_an_image_that_comes_again_is_young_again(archive):
+    archive.keep(sent("b"))
+    old = archive.keep(sent("a"))
+    age(Path(old.name))
+    assert archive.keep(sent("a")).name == old.name
+    assert archive.remove_unnamed() == Removed(0, 0)
+
+
+def test_a_clock_that_jumps_makes_nothing_old(archive, monkeypatch):
     archive.keep(sent("a"))
-    age(archive)
-    with pytest.raises(FlawsmithError, match="names none of the 1 images"):
-        archive.remove_unnamed(store)
-    assert len(files(archive)) == 1
-    with pytest.raises(FlawsmithError, match="is no folder"):
-        ImageArchive.existing(tmp_path / "absent")
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    assert archive.remove_unnamed() == Removed(0, 0)
 
 
-def test_a_folder_that_cannot_be_written_is_said(archive, tmp_path, monkeypatch):
+@pytest.mark.parametrize("way", ["symlink", "dots", "moved"])
+def test_images_are_known_wherever_the_folder_is_now(archive, store, tmp_path, way):
+    inspector = Inspector(SpotModel(), IDENTITY, rules(), store)
+    inspector.inspect_part("a", [archive.keep(sent("a"))])
+    archive.keep(sent("young"))
+    (first,) = (path for path in files(archive) if path.name.startswith("a_"))
+    age(first)
+    other = tmp_path / "other"
+    if way == "symlink":
+        other.symlink_to(archive.folder)
+    elif way == "moved":
+        archive.folder.rename(other)
+    else:
+        other = tmp_path / "kept" / ".." / "kept"
+    assert ImageArchive.existing(other, store).remove_unnamed() == Removed(0, 0)
+
+
+def test_each_store_has_a_folder_of_its_own(archive, tmp_path):
+    with Store(str(tmp_path / "other.db")) as other:
+        for open_archive in (ImageArchive, ImageArchive.existing):
+            with pytest.raises(FlawsmithError, match="images of another results store"):
+                open_archive(archive.folder, other)
+        with pytest.raises(FlawsmithError, match="has no kept images"):
+            ImageArchive.existing(tmp_path, other)
+
+
+def test_what_cannot_be_removed_is_said(archive, monkeypatch):
+    age(Path(archive.keep(sent("a")).name))
+    archive.keep(sent("b"))
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        with pytest.raises(FlawsmithError, match=r"cannot remove .*Permission denied; 0 images"):
+            archive.remove_unnamed()
+    assert archive.remove_unnamed().images == 1
+
+
+def test_a_folder_that_cannot_be_written_is_said(archive, store, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(FlawsmithError, match="cannot keep images in"):
-        ImageArchive(tmp_path / "file" / "kept")
+        ImageArchive(tmp_path / "file" / "kept", store)
+    with pytest.raises(FlawsmithError, match="characters that a results store cannot keep"):
+        ImageArchive(tmp_path / "k\udcff", store)
 
     def full(*_):
         raise OSError(28, "No space left on device")

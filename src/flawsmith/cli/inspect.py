@@ -170,7 +170,7 @@ def _stream(
     from flawsmith.line.assembler import PartAssembler
     from flawsmith.line.image_archive import ImageArchive
 
-    archive = ImageArchive(keep_images) if keep_images is not None else None
+    archive = ImageArchive(keep_images, inspector.store) if keep_images is not None else None
     # Unbuffered: Python cannot end while a thread waits in the lock of a buffer.
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as frames:
         run.stream(frames, PartAssembler(inspector, timeout_seconds=view_timeout), archive)

@@ -12,6 +12,7 @@ from flawsmith.cli.stored import Since, StoreUrl, Until, open_store, period
 
 if TYPE_CHECKING:
     from flawsmith.line.store.part_record import PartRecord
+    from flawsmith.line.store.retention import Retained
 
 MAX_REASONS = 2
 
@@ -108,22 +109,26 @@ def retain(
     from flawsmith.line.image_archive import ImageArchive
     from flawsmith.line.store.retention import retain as remove_old
 
-    archive = ImageArchive.existing(kept_images) if kept_images is not None else None
     with open_store(store) as opened:
+        archive = ImageArchive.existing(kept_images, opened) if kept_images is not None else None
         done = remove_old(opened, keep_days, keep_reviewed_days=keep_reviewed_days, dry_run=dry_run)
-        images = archive.remove_unnamed(opened, dry_run=dry_run) if archive is not None else None
+        _print_retained(done, reviewed=keep_reviewed_days is not None, dry_run=dry_run)
+        if archive is not None:
+            images = archive.remove_unnamed(dry_run=dry_run)
+            console.print(
+                f"{images.images:,} kept images ({images.bytes / 1e6:,.1f} MB) that no result "
+                f"names {'would be ' if dry_run else ''}removed"
+            )
+
+
+def _print_retained(done: Retained, *, reviewed: bool, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
     console.print(
         f"{done.removed:,} passed parts from before {done.before:%Y-%m-%d %H:%M} UTC {would}removed"
     )
-    if keep_reviewed_days is not None:
+    if reviewed:
         console.print(f"{done.removed_reviewed:,} reviewed parts {would}removed")
     if done.under_review:
         console.print(f"{done.under_review:,} old ones wait for review and stay: flawsmith review")
     if done.undelivered:
         console.print(f"{done.undelivered:,} old ones wait for a sink and stay")
-    if images is not None:
-        console.print(
-            f"{images.images:,} kept images ({images.bytes / 1e6:,.1f} MB) that no result names "
-            f"{would}removed"
-        )

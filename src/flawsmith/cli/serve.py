@@ -61,13 +61,13 @@ def serve(
         max_bytes=max_bytes,
     )  # fmt: skip
     sinks = [open_sink(url) for url in sink or ()]
-    archive = ImageArchive(keep_images) if keep_images is not None else None
     placed, identity, accepted, _ = load_model(model, rules, device=device, layout=part_layout)
     with Store(store) as opened:
         inspector = Inspector(
             placed, identity, accepted, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
         )  # fmt: skip
+        archive = ImageArchive(keep_images, opened) if keep_images is not None else None
         service = Service(inspector, settings, sinks, archive=archive)
         service.run(lambda url: _announce(url, inspector))
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import io
+import os
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -18,17 +19,20 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.line.part_images import PartImage, printable
 from flawsmith.line.store import Store
 from flawsmith.line.store.tables import ImageRow
-from flawsmith.storage import write_bytes
+from flawsmith.storage import PARTIAL, write_bytes, write_text
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "BMP": ".bmp"}
 DAMAGED = ".image"
 """Of what is no image that can be told from its first bytes."""
 
-FRESH_SECONDS = 3600.0
-"""An image so young may belong to a part that is not stored yet."""
+FRESH_SECONDS = 2 * 86_400.0
+"""So long an image may belong to a part that waits for its views: twice the longest wait."""
+
+OWNER_FILE = "store.txt"
+"""Says whose images these are: another store does not name them, and would remove them."""
 
 _KEPT_NAME = re.compile(r".+_[0-9a-f]{32}\.(png|jpg|tif|bmp|image)")
-_BATCH = 500
+_BROKEN_OFF = re.compile(rf"\.{_KEPT_NAME.pattern}{re.escape(PARTIAL)}")
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,52 @@ class Removed:
 
 
 class ImageArchive:
-    """A folder of images under names that part, view and content make.
+    """The folder of one results store, of images under names that part, view and content make.
 
     Args:
         folder: made if it is not there.
+        store: names the images in its results.
 
     Raises:
-        FlawsmithError: if it cannot be made.
+        FlawsmithError: if it cannot be made, or is that of another store.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: Store) -> None:
         self.folder = folder.absolute()
+        self._store = store
+        if printable(self.folder) != str(self.folder):
+            raise FlawsmithError(
+                f"images cannot be kept in {printable(self.folder)}: its name has characters that "
+                "a results store cannot keep; give another folder"
+            )
         _make_folder(self.folder)
+        self._require_own()
 
     @classmethod
-    def existing(cls, folder: Path) -> Self:
+    def existing(cls, folder: Path, store: Store) -> Self:
         """Return the archive in a folder that is there.
 
         Raises:
-            FlawsmithError: if it is not.
+            FlawsmithError: if it is not, or is that of another store.
         """
-        if not folder.is_dir():
-            raise FlawsmithError(f"{folder} is no folder; give that of --keep-images")
-        return cls(folder)
+        if not (folder / OWNER_FILE).is_file():
+            raise FlawsmithError(f"{folder} has no kept images; give the folder of --keep-images")
+        return cls(folder, store)
+
+    def _require_own(self) -> None:
+        owner = hashlib.sha256(self._store.key("images")).hexdigest()
+        path = self.folder / OWNER_FILE
+        try:
+            known = path.read_text("utf-8").strip() if path.exists() else ""
+        except (OSError, ValueError) as error:
+            raise FlawsmithError(f"cannot read {path}: {error}") from None
+        if not known:
+            write_text(path, owner)
+        elif known != owner:
+            raise FlawsmithError(
+                f"{self.folder} has the images of another results store than {self._store.name}; "
+                "give each store a folder of its own"
+            )
 
     def keep(self, image: PartImage) -> PartImage:
         """Write an image and return it under the path that it has now; the same one comes once.
@@ -80,48 +107,57 @@ class ImageArchive:
         if not data:
             return image
         path = self._path(image, data)
-        if not path.is_file():
+        if not _touched(path):
             _make_folder(path.parent)
             write_bytes(path, data)
         return replace(image, name=printable(path))
 
-    def remove_unnamed(self, store: Store, *, dry_run: bool = False) -> Removed:
-        """Remove the images that no result of a store names, but none of the last hour.
+    def remove_unnamed(self, *, dry_run: bool = False) -> Removed:
+        """Remove the images that no result names, but none so young that its part may still wait.
 
         Raises:
-            FlawsmithError: if the store names none of them at all: it is that of another line.
+            FlawsmithError: if one cannot be removed.
         """
-        unnamed: list[Path] = []
-        named = 0
-        for batch in self._batches():
-            paths = {printable(path): path for path in batch}
-            query = sa.select(ImageRow.path).where(ImageRow.path.in_(paths))
-            with store.reading() as session:
-                kept = set(session.scalars(query))
-            named += len(kept)
-            unnamed += [paths[name] for name in paths.keys() - kept]
-        if unnamed and not named:
-            raise FlawsmithError(
-                f"{store.name} names none of the {len(unnamed):,} images in {self.folder}; none is "
-                "removed: give the --store of the service that kept them"
-            )
-        size = sum(path.stat().st_size for path in unnamed)
-        if not dry_run:
-            for path in unnamed:
-                path.unlink(missing_ok=True)
-        return Removed(len(unnamed), size)
+        old = self._old()
+        named = self._named()
+        count = size = 0
+        for path, before in old.items():
+            if path.name in named:
+                continue
+            try:
+                found = path.stat()
+                if found.st_mtime > before:  # it came again meanwhile
+                    continue
+                if not dry_run:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                text = f"cannot remove {path}: {error.strerror or error}"
+                raise FlawsmithError(f"{text}; {count:,} images were removed before it") from None
+            count, size = count + 1, size + found.st_size
+        return Removed(count, size)
 
-    def _batches(self) -> Iterator[list[Path]]:
-        """Yield old files that this class has named, some at a time; no other file is touched."""
-        batch: list[Path] = []
-        old = time.time() - FRESH_SECONDS
+    def _old(self) -> dict[Path, float]:
+        """Return what this class has written long ago, and when; no other file is touched.
+
+        Age counts from the newest image where the clock is ahead of it, so that a clock that has
+        jumped makes nothing old.
+        """
+        times: dict[Path, float] = {}
         for path in self.folder.glob("??/*"):
-            if _KEPT_NAME.fullmatch(path.name) and path.stat().st_mtime < old:
-                batch.append(path)
-            if len(batch) == _BATCH:
-                yield batch
-                batch = []
-        yield batch
+            if _KEPT_NAME.fullmatch(path.name) or _BROKEN_OFF.fullmatch(path.name):
+                with suppress(FileNotFoundError):
+                    times[path] = path.stat().st_mtime
+        now = min(time.time(), max(times.values(), default=0.0))
+        return {path: at for path, at in times.items() if at < now - FRESH_SECONDS}
+
+    def _named(self) -> set[str]:
+        """Return the file names of all images in the store, wherever their folder was then."""
+        with self._store.reading() as session:
+            paths = session.scalars(sa.select(ImageRow.path).execution_options(yield_per=10_000))
+            names = (path.rpartition("/")[2] for path in paths)
+            return {name for name in names if _KEPT_NAME.fullmatch(name)}
 
     def _path(self, image: PartImage, data: bytes) -> Path:
         """Return where an image is kept; whatever part and view are called, it is in the folder."""
@@ -140,6 +176,15 @@ def _make_folder(folder: Path) -> None:
             f"cannot keep images in {folder}: {error.strerror or error}; give another folder, or "
             "make room"
         ) from None
+
+
+def _touched(path: Path) -> bool:
+    """Make an image young again; tell whether it is there."""
+    try:
+        os.utime(path)
+    except OSError:
+        return False
+    return True
 
 
 def _suffix(data: bytes) -> str:

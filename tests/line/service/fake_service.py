@@ -57,7 +57,7 @@ def build(store: Store, options: dict) -> Service:
     inspector = Inspector(model, "fake", rules, store, sinks=[sink.name for sink in sinks])
     kept = options.pop("keep", None)
     settings = ServiceSettings(**{"port": 0, **options})
-    archive = ImageArchive(Path(kept)) if kept else None
+    archive = ImageArchive(Path(kept), store) if kept else None
     patience = Patience(first=0.1, longest=0.5, poll=0.1)
     return Service(inspector, settings, sinks, patience, archive)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.line.results import ImageInspection, PartVerdict, Verdict
 from flawsmith.line.store import Query, Store
 from flawsmith.line.store.part_record import handling_key
-from flawsmith.line.store.tables import AuditRow, CounterRow, KeyRow, PartRow
+from flawsmith.line.store.tables import AuditRow, PartRow
 
 KEY_NAME = "audit"
 PAGE = 1000
@@ -58,7 +57,7 @@ class AuditLot:
                 f"{rate} is no share of the passed parts; expected 0 to 1, such as 0.02"
             )
         self.rate = rate
-        self._key = _key_of(store)
+        self._key = store.key(KEY_NAME)
 
     def draws(self, handling: str) -> bool:
         """Tell whether the lot falls on a handling's key (`handling_key`)."""
@@ -109,17 +108,3 @@ def draw_sample(
         if len(rows) < PAGE:
             return Sample(passed=passed, drawn=drawn, added=added)
         last = rows[-1].id
-
-
-def _key_of(store: Store) -> bytes:
-    wanted = sa.select(KeyRow.value).where(KeyRow.name == KEY_NAME)
-    with store.reading() as session:
-        found = session.scalar(wanted)
-    if found is None:
-        with store.transaction() as session:
-            session.execute(sa.select(CounterRow).with_for_update())  # one process makes the key
-            found = session.scalar(wanted)
-            if found is None:
-                found = secrets.token_hex(32)
-                session.add(KeyRow(name=KEY_NAME, value=found, made_at=datetime.now(UTC)))
-    return bytes.fromhex(found)

@@ -18,7 +18,7 @@ from flawsmith.line.part_images import PartImage
 from flawsmith.line.results import ImageInspection
 from flawsmith.line.store import Store
 from flawsmith.line.store.part_record import PartRecord
-from flawsmith.line.store.tables import ImageRow, PartRow
+from flawsmith.line.store.tables import PartRow
 
 MAX_OPEN = 1000
 """Parts that wait for a view, or for a store that works again; more are not accepted."""
@@ -114,7 +114,7 @@ class ServiceParts:
             FlawsmithError: if the image could not be kept, and is not inspected; or if the part
                 could not be stored: it stays, and is tried again.
         """
-        number = _stored_number(self._inspector.store, image)
+        number = self._inspector.store.find_copy(image.part, image.view, image.sha256)
         if number is not None:
             return Outcome(self._inspector.store.get(number), repeated=True)
         if self._archive is not None:
@@ -196,21 +196,6 @@ def newest_number(store: Store, part: str) -> int | None:
     """Return the sequence number of a part's last verdict, None if there is none."""
     with store.reading() as session:
         return session.scalar(sa.select(sa.func.max(PartRow.id)).where(PartRow.part == part))
-
-
-def _stored_number(store: Store, image: PartImage) -> int | None:
-    """Return the number of the part that has this very image, by part, view and content."""
-    found = (
-        sa.select(sa.func.max(PartRow.id))
-        .join(PartRow.images)
-        .where(
-            PartRow.part == image.part,
-            ImageRow.view == image.view,
-            ImageRow.sha256 == image.sha256,
-        )
-    )
-    with store.reading() as session:
-        return session.scalar(found)
 
 
 def _claimed_size(data: bytes) -> tuple[int, int] | None:

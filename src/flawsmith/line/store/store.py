@@ -1,5 +1,6 @@
 """The results store: every verdict with what made it, durable before anyone is told."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from flawsmith.line.store.tables import (
     CounterRow,
     DeliveryRow,
     ImageRow,
+    KeyRow,
     PartRow,
     RegionRow,
     ReviewRow,
@@ -173,6 +175,20 @@ class Store:
                 for sink in dict.fromkeys(sinks)
             )
         return number
+
+    def key(self, name: str) -> bytes:
+        """Return a secret of this store, made at random when it is first asked for."""
+        wanted = sa.select(KeyRow.value).where(KeyRow.name == name)
+        with self.reading() as session:
+            found = session.scalar(wanted)
+        if found is None:
+            with self.transaction() as session:
+                session.execute(sa.select(CounterRow).with_for_update())  # one process makes it
+                found = session.scalar(wanted)
+                if found is None:
+                    found = secrets.token_hex(32)
+                    session.add(KeyRow(name=name, value=found, made_at=datetime.now(UTC)))
+        return bytes.fromhex(found)
 
     def handled(self, path: str, sha256: str) -> bool:
         """Tell whether an image of this path and content is part of any stored verdict."""
