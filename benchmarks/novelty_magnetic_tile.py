@@ -230,13 +230,16 @@ def table(lines: Sequence[dict[str, Any]]) -> list[str]:
     """Return what the ledger says as rows of Markdown; counts are parts."""
     rows = [
         "| left out | network alone | with novelty | with a limit on its own score "
-        "| good parts in review for novelty |",
-        "|---|---|---|---|---|",
+        "| good parts that the network fails | good parts in review for novelty |",
+        "|---|---|---|---|---|---|",
     ]
     for line in lines:
         unseen, good = line["unseen"], line["good"]
         ways = ("passed", "passed_with_novelty", "passed_with_doubt")
-        cells = [line["class"], *(_share(unseen[way]) for way in ways), _share(good["novel"])]
+        passed, total, *_ = good["passed"]
+        failed = [total - passed, total, *clopper_pearson(total - passed, total)]
+        cells = [line["class"], *(_share(unseen[way]) for way in ways), _share(failed)]
+        cells.append(_share(good["novel"]))
         rows.append(f"| {' | '.join(cells)} |")
     return rows
 

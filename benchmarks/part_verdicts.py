@@ -29,7 +29,7 @@ from flawsmith.metrics.intervals import clopper_pearson
 VIEWS = tuple(f"exp{number}" for number in range(1, 7))
 RULES = """[part]
 views = [{views}]
-timeout_seconds = 120
+timeout_seconds = {timeout}
 [thresholds]
 any = {region}
 [[rules]]
@@ -37,7 +37,8 @@ name = "any defect"
 verdict = "FAIL"
 """
 SECONDS_BETWEEN = 0.05
-QUIET_SECONDS = 300.0
+TIMEOUT_SECONDS = 120
+MARGIN_SECONDS = 30
 
 Parts = dict[str, dict[str, ImageRecord]]
 """One image of each view of each part."""
@@ -74,19 +75,17 @@ def deliver(dataset: DefectDataset, given: list[tuple[ImageRecord, str]], folder
         time.sleep(SECONDS_BETWEEN)
 
 
-def wait_until_stored(url: str, parts: int) -> list[PartRecord]:
-    """Return what the store has once it has so many parts, or gets no more of them."""
-    last, since = -1, time.monotonic()
-    with Store(url) as store:
-        while time.monotonic() - since < QUIET_SECONDS:
-            records = list(store.find())
-            if len(records) >= parts:
-                time.sleep(2.0)  # a verdict too many would come now
-                return list(store.find())
-            if len(records) != last:
-                last, since = len(records), time.monotonic()
-            time.sleep(0.5)
-        return list(store.find())
+def wait_for_late_verdicts(process: subprocess.Popen[bytes]) -> None:
+    """Wait as long as any part may, and a little; a copy that opened its part again shows by then.
+
+    Raises:
+        SystemExit: if the command ends by itself.
+    """
+    end = time.monotonic() + TIMEOUT_SECONDS + MARGIN_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise SystemExit(f"flawsmith inspect has ended with status {process.returncode}")
+        time.sleep(0.5)
 
 
 def faults(records: list[PartRecord], parts: Parts, missing: dict[str, str]) -> list[str]:
@@ -129,17 +128,24 @@ def main() -> None:
         watched.mkdir()
         region = ExportedModel.load(options.model).thresholds.region
         views = ", ".join(f'"{view}"' for view in VIEWS)
-        (root / "rules.toml").write_text(RULES.format(views=views, region=region))
+        (root / "rules.toml").write_text(
+            RULES.format(views=views, region=region, timeout=TIMEOUT_SECONDS)
+        )
         command = [sys.executable, "-m", "flawsmith", "inspect", "--watch", str(watched),
                    "--model", str(options.model), "--rules", str(root / "rules.toml"),
                    "--part-pattern", "{part}_{view}_*.*", "--store", url]  # fmt: skip
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)  # fmt: skip
         given = arrivals(parts, missing, copied, draw)
-        deliver(dataset, given, watched)
-        records = wait_until_stored(url, len(parts))
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        with (root / "said").open("wb") as said:
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+            try:
+                deliver(dataset, given, watched)
+                wait_for_late_verdicts(process)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+                print((root / "said").read_text("utf-8") if process.returncode else "", end="")
+        with Store(url) as store:
+            records = list(store.find())
     wrong = faults(records, parts, missing)
     whole = {r.verdict.part: r.verdict.verdict for r in records if r.verdict.part not in missing}
     defective = {part for part in whole if any(not r.is_good for r in parts[part].values())}

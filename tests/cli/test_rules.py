@@ -132,9 +132,13 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
         "Note: crack would count from score 0.3, but the model reports no region of it below 0.400"
     ) in printed
     assert (
-        "Note: without a line in [thresholds] a region of blowhole counts at any score; without a "
-        "rules file it counts from 0.500, the model's region threshold. To keep that: any = 0.500"
+        "Note: blowhole count at any score, as no line in [thresholds] says more than 0 for them; "
+        "without a rules file they count from the model's region threshold. To keep that: any = 0.5"
     ) in printed
+    (tmp_path / "thresholds.toml").write_text("pixel = [0.4, 0.6]\nregion = 0.99961\n")
+    rules.write_text(RULES + "[thresholds]\nany = 0.0\n")
+    printed = said(["check", rules, "--model", tmp_path], monkeypatch, capsys)
+    assert "To keep that: any = 0.99961" in printed
     rules.write_text(RULES + "[thresholds]\nany = 0.5\n")
     assert "counts at any score" not in said(
         ["check", rules, "--model", tmp_path], monkeypatch, capsys

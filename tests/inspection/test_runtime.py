@@ -279,7 +279,7 @@ def test_impossible_confidence_never_passes(make_model, bias):
         runtime.inspect(np.full((64, 64), 128, np.uint8))
 
 
-@pytest.mark.parametrize("answer", ["short", "class"])
+@pytest.mark.parametrize("answer", ["short", "class", "nan"])
 def test_impossible_answers_never_pass(make_model, answer):
     class Liar:
         requests, description = 1, "liar"
@@ -287,10 +287,13 @@ def test_impossible_answers_never_pass(make_model, answer):
         def infer(self, windows, limits):
             shape = (1, 3, 3) if answer == "short" else windows.shape[:3]
             scores = np.zeros((shape[0], 2, *shape[1:]), np.float32)
-            return Answer(np.full(shape, 3, np.uint8), scores[:, 0], scores)
+            confidence = scores[:, 0].copy()
+            scores[..., -1] = np.nan if answer == "nan" else 0
+            index = np.full(shape, 3 if answer == "class" else 0, np.uint8)
+            return Answer(index, confidence, scores)
 
     with pytest.raises(FlawsmithError, match="export again"):
-        Runtime(make_model(), network=Liar()).inspect(surface(64, 64))
+        Runtime(make_model(), network=Liar()).maps(surface(64, 64))
 
 
 def test_error_in_the_network_ends_the_image_only(make_model):

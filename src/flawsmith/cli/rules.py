@@ -144,9 +144,9 @@ def _print_unlimited(rules: AcceptanceRules, schema: Schema, thresholds: Thresho
     names = [name for name in schema.defect_names if not rules.threshold(name)]
     if names:
         console.print(
-            f"Note: without a line in [thresholds] a region of {', '.join(names)} counts at any "
-            f"score; without a rules file it counts from {thresholds.region:.3f}, the model's "
-            f"region threshold. To keep that: any = {thresholds.region:.3f}",
+            f"Note: {', '.join(names)} count at any score, as no line in [thresholds] says more "
+            "than 0 for them; without a rules file they count from the model's region threshold. "
+            f"To keep that: any = {thresholds.region!r}",
             markup=False,
         )
 

@@ -68,14 +68,17 @@ class RunAnswers:
     dataset: DefectDataset
     records: list[ImageRecord]
     thresholds: Thresholds
-    _known: dict[str, tuple[LabelArray, float]] = field(default_factory=dict)
+    _known: dict[str, tuple[Counts | None, float]] = field(default_factory=dict)
 
-    def of(self, record: ImageRecord, image: ImageArray) -> tuple[LabelArray, float]:
-        """Return the class of every pixel, and the score of the worst region."""
+    def of(
+        self, record: ImageRecord, image: ImageArray, truth: LabelArray | None
+    ) -> tuple[Counts | None, float]:
+        """Return pixel counts of each class, None without labels, and the worst region's score."""
         if record.file_name not in self._known:
             scores = self.model.predict(image)
             index = classify(scores, self.thresholds)
-            self._known[record.file_name] = index, _highest(index, _winning(scores, index))
+            counts = None if truth is None else _counts(truth, index, self.dataset.schema)
+            self._known[record.file_name] = counts, _highest(index, _winning(scores, index))
         return self._known[record.file_name]
 
 
@@ -91,23 +94,24 @@ def compare(run: RunAnswers, runtime: Runtime, *, allowed: int, hooks: Hooks) ->
     with hooks.bar("compare", len(records)) as advance:
         for record in records:
             image = dataset.image(record)
-            index, worst = run.of(record, image)
+            labelled = record.is_good or record.mask_file_name is not None
+            truth = dataset.label_map(record).defects if labelled else None
+            before, worst = run.of(record, image, truth)
             decided = runtime.maps(as_schema_says(image, schema))
             scores = worst, _highest(decided.index, decided.confidence)
             highest.setdefault(record.part, []).append((record.file_name, *scores))
-            if record.is_good or record.mask_file_name is not None:
-                truth = dataset.label_map(record).defects
-                counts += [_counts(truth, found, schema) for found in (index, decided.index)]
+            if truth is not None and before is not None:
+                counts += [before, _counts(truth, decided.index, schema)]
             advance(1)
     flipped = [part for part, views in highest.items() if _flips(views, thresholds)]
-    before, after = (float(value) for value in macro_iou(counts))
+    macro = [float(value) for value in macro_iou(counts)]
     summary = ExportCheck(
         images=len(records),
         parts=len(highest),
         flipped=flipped,
         allowed=allowed,
-        macro_iou_before=None if np.isnan(before) else before,
-        macro_iou_after=None if np.isnan(after) else after,
+        macro_iou_before=None if np.isnan(macro[0]) else macro[0],
+        macro_iou_after=None if np.isnan(macro[1]) else macro[1],
     )
     images = [
         f"{name} (score {one:.4f} before, {two:.4f} after; limit {thresholds.region:.4f})"

@@ -1,8 +1,9 @@
 """Windows joined to an image, band by band: where they overlap, their scores are averaged.
 
-The weights fall linearly to a window's border, as in `tiling.predict_tiled`: the joined map is the
-one on which a run was tested and its thresholds were chosen. Pixels under one window, nearly all,
-keep the class and confidence that the network gives; only the others are averaged here.
+The weights fall linearly to a window's border, as in `tiling.predict_tiled`: where tile and overlap
+are those of a run, the joined map is the one on which it was tested and its thresholds were chosen.
+Pixels under one window alone keep the class and confidence that the network gives; only the others
+are averaged here.
 """
 
 from collections.abc import Iterator

@@ -48,8 +48,8 @@ class Runtime:
     """An exported model, ready for images.
 
     Windows of an image go to the network from several threads, so that all cores are busy while
-    others are cut and regions are measured. Memory depends on the width of an image, not on its
-    height.
+    others are cut and regions are measured. Memory depends on the width of an image and the
+    number of classes, not on its height.
     """
 
     def __init__(
@@ -262,8 +262,9 @@ def _require_sound(answer: Answer, windows: ImageArray, exported: ExportedModel)
             f"the network of {exported.folder} answers {shapes[0]}, {shapes[1]} and {shapes[2]} to "
             f"windows of {windows.shape}; export again"
         )
-    low = float(min(answer.confidence.min(), answer.scores.min()))
-    high = float(max(answer.confidence.max(), answer.scores.max()))
+    low, high = (
+        float(of([of(answer.confidence), of(answer.scores)])) for of in (np.min, np.max)
+    )  # unlike Python's own, these two tell of NaN
     if not (low >= 0.0 and high <= 1.0 + 1e-3) or int(answer.index.max()) > classes:
         raise FlawsmithError(
             f"the network of {exported.folder} gives confidences from {low} to {high} and classes "
