@@ -39,6 +39,8 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_table", "benefit_magnetic_tile.jsonl", []),
         ("benefit_table", "benefit_sd_saliency_900.jsonl", []),
         ("benefit_differences", "benefit_sd_saliency_900.jsonl", []),
+        ("benefit_table", "benefit_crackforest_10.jsonl", []),
+        ("benefit_differences", "benefit_crackforest_10.jsonl", []),
         ("benefit_differences", "benefit_sd_saliency_900.jsonl", ["--against", "copy_paste"]),
         ("benefit_table", "benefit_magnetic_tile_fc_hardnet70.jsonl", []),
         ("benefit_table", "benefit_image_xray_weld.jsonl", []),
