@@ -63,6 +63,14 @@ def test_the_scores_of_welds_are_printed_from_the_ledger(monkeypatch, capsys):
     assert table(lines[0], after="image_level.py xray_weld --table") == lines
 
 
+def test_the_tables_of_robustness_are_printed_from_the_ledger(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    lines = printed(script("robustness_magnetic_tile"), monkeypatch, capsys, "--table")
+    middle = lines.index("")
+    for rows in (lines[:middle], lines[middle + 1 :]):
+        assert table(rows[0], after="robustness_magnetic_tile.py --table") == rows
+
+
 def test_the_table_of_unseen_defects_is_printed_from_the_ledger(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     lines = printed(script("novelty_magnetic_tile"), monkeypatch, capsys, "--table")
