@@ -5,12 +5,18 @@ the real images of its test fold. Give runs of several folds to have every part 
 that two runs test is an error. Differences are paired by part, intervals as in docs/benefit.md.
 
     python benchmarks/int8_cost.py RUN [RUN ...]
+    python benchmarks/int8_cost.py
+
+Finished runs are lines of benchmarks/ledger/int8_magnetic_tile.jsonl; without a run it prints them.
 """
 
 import argparse
+import hashlib
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +24,15 @@ from numpy.typing import NDArray
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.experiment.export import ExportSettings, export_run
 from flawsmith.experiment.export_check import as_schema_says
-from flawsmith.experiment.inspection_model import load_config
+from flawsmith.experiment.inspection_model import best_weights, load_config
+from flawsmith.experiment.ledger import append_line, read_lines
+from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.training_data import held_out_records
 from flawsmith.inspection.runtime import Runtime
 from flawsmith.metrics.paired import compare
 from flawsmith.metrics.segmentation import class_counts, confusion, macro_iou
 
+LEDGER = Path(__file__).parent / "ledger" / "int8_magnetic_tile.jsonl"
 WAYS = ("fp32", "int8")
 
 Tested = dict[str, NDArray[np.int64]]
@@ -66,32 +75,59 @@ def inspect_fold(run: Path, folder: Path) -> tuple[Tested, list[set[str]], list[
     return tested, failed, seconds, data.fold
 
 
-def main() -> None:
-    """Print a row a run, then all of them together."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, nargs="+")
+def line_of(run: Path) -> dict[str, Any]:
+    """Inspect the test fold of a run; return what is kept of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        tested, failed, seconds, fold = inspect_fold(run, Path(folder))
+    return {
+        "weights": hashlib.sha256(best_weights(run).read_bytes()).hexdigest()[:16],
+        "network": load_config(run).system,
+        "fold": fold,
+        "seconds": [round(value, 2) for value in seconds],
+        "other_verdicts": sorted(failed[0] ^ failed[1]),
+        "parts": {part: counts.tolist() for part, counts in tested.items()},
+        "code": code_hash(),
+    }
+
+
+def table(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a row a run in the order of folds, and a sentence on all of them."""
+    rows = ["| fold | parts | macro IoU fp32 | int8 | other verdicts | time, fp32 / int8 |",
+            "|---|---|---|---|---|---|"]  # fmt: skip
     parts: Tested = {}
     folds: list[int] = []
-    other = 0
-    print("| fold | parts | macro IoU fp32 | int8 | other verdicts | time, fp32 / int8 |")
-    print("|---|---|---|---|---|---|")
-    for run in parser.parse_args().runs:
-        with tempfile.TemporaryDirectory() as folder:
-            tested, failed, seconds, fold = inspect_fold(run, Path(folder))
+    for line in sorted(lines, key=lambda line: line["fold"]):
+        tested = {part: np.array(counts) for part, counts in line["parts"].items()}
         if twice := parts.keys() & tested.keys():
-            raise SystemExit(f"{run} tests {min(twice)} again; give one run of each fold")
+            raise SystemExit(f"two runs test {min(twice)}; give one run of each fold")
         parts |= tested
-        folds += [fold] * len(tested)
+        folds += [line["fold"]] * len(tested)
         before, after = macro_iou(sum(tested.values()))
-        flipped = len(failed[0] ^ failed[1])
-        other += flipped
-        print(f"| {fold} | {len(tested)} | {before:.4f} | {after:.4f} | {flipped} "
-              f"| {seconds[0] / seconds[1]:.2f} |", flush=True)  # fmt: skip
+        slow, fast = line["seconds"]
+        rows.append(f"| {line['fold']} | {len(tested)} | {before:.4f} | {after:.4f} "
+                    f"| {len(line['other_verdicts'])} | {slow / fast:.2f} |")  # fmt: skip
     counts = np.stack(list(parts.values())).astype(np.float64)
     change = compare(counts[:, 0], counts[:, 1], np.array(folds)).macro
     interval = "" if change.low is None else f" ({change.low:+.4f} to {change.high:+.4f})"
-    print(f"\nall: macro IoU {change.value:+.4f}{interval}, {other} of {len(parts)} parts with "
-          "another verdict")  # fmt: skip
+    other = sum(len(line["other_verdicts"]) for line in lines)
+    said = (
+        f"All {len(parts)} parts: macro IoU {change.value:+.4f}{interval}, {other} of {len(parts)} "
+        "parts with another verdict."
+    )
+    return [*rows, "", said]
+
+
+def main() -> None:
+    """Inspect with the runs that the ledger does not have; print what it says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("--ledger", type=Path, default=LEDGER)
+    arguments = parser.parse_args()
+    for run in arguments.runs:
+        weights = hashlib.sha256(best_weights(run).read_bytes()).hexdigest()[:16]
+        if not any(line["weights"] == weights for line in read_lines(arguments.ledger)):
+            append_line(arguments.ledger, line_of(run))
+    print("\n".join(table(read_lines(arguments.ledger))))
 
 
 if __name__ == "__main__":
