@@ -71,6 +71,12 @@ def test_the_tables_of_robustness_are_printed_from_the_ledger(monkeypatch, capsy
         assert table(rows[0], after="robustness_magnetic_tile.py --table") == rows
 
 
+def test_what_8_bits_cost_is_printed_from_the_ledger(monkeypatch, capsys):
+    page = (ROOT / "docs" / "export.md").read_text()
+    for line in printed(script("int8_cost"), monkeypatch, capsys):
+        assert line in page
+
+
 def test_the_table_of_unseen_defects_is_printed_from_the_ledger(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     lines = printed(script("novelty_magnetic_tile"), monkeypatch, capsys, "--table")
