@@ -53,7 +53,7 @@ def quantise_graph(folder: Path, backend: Backend, inputs: list[dict[str, AnyArr
     """Replace ``network.*`` in a folder by its 8-bit form, with ranges from these inputs.
 
     The first, the last and all depthwise convolutions stay in float: they are a small share of the
-    work and most of what 8 bits cost (decision D79).
+    work and the usual place where 8 bits cost most (decision D79).
     """
     # NNCF would report each use to its maker over the network.
     os.environ.setdefault("NNCF_CI", "1")

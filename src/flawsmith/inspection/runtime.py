@@ -262,9 +262,9 @@ def _require_sound(answer: Answer, windows: ImageArray, exported: ExportedModel)
             f"the network of {exported.folder} answers {shapes[0]}, {shapes[1]} and {shapes[2]} to "
             f"windows of {windows.shape}; export again"
         )
-    low, high = (
-        float(of([of(answer.confidence), of(answer.scores)])) for of in (np.min, np.max)
-    )  # unlike Python's own, these two tell of NaN
+    # NumPy's own pass NaN on, unlike Python's.
+    low = float(np.minimum(answer.confidence.min(), answer.scores.min()))
+    high = float(np.maximum(answer.confidence.max(), answer.scores.max()))
     if not (low >= 0.0 and high <= 1.0 + 1e-3) or int(answer.index.max()) > classes:
         raise FlawsmithError(
             f"the network of {exported.folder} gives confidences from {low} to {high} and classes "
