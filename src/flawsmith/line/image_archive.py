@@ -1,22 +1,19 @@
 """Images that come without a file, kept in a folder: reviews show them, replays read them."""
 
 import hashlib
-import io
 import os
 import re
 import time
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import sqlalchemy as sa
-from PIL import Image
 
 from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.part_images import PartImage, printable
+from flawsmith.line.part_images import Header, PartImage, printable
 from flawsmith.line.store import Store
 from flawsmith.line.store.tables import ImageRow
 from flawsmith.storage import PARTIAL, write_bytes, write_text
@@ -188,9 +185,5 @@ def _touched(path: Path) -> bool:
 
 
 def _suffix(data: bytes) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return SUFFIXES.get(Image.open(io.BytesIO(data)).format or "", DAMAGED)
-    except Exception:  # Pillow raises nearly every type on damaged files
-        return DAMAGED
+    header = Header.read(data)
+    return SUFFIXES.get(header.format, DAMAGED) if header else DAMAGED

@@ -1,11 +1,15 @@
 """Images on their way to inspection: read once, hashed, decoded; an error becomes a problem."""
 
 import hashlib
+import io
 import os
 import stat
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from PIL import Image
 
 from flawsmith.data.images import MAX_BYTES, ImageArray, decode_image
 from flawsmith.errors import FlawsmithError
@@ -83,6 +87,30 @@ class PartImage:
             image=self.name, sha256=self.sha256, part=self.part, view=self.view, model=model,
             width=width, height=height, problem=problem, seconds=self.seconds,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an encoded image says of itself, before anything is decoded.
+
+    Attributes:
+        format: as Pillow calls it, such as ``PNG``.
+        size: width and height that it claims.
+    """
+
+    format: str
+    size: tuple[int, int]
+
+    @classmethod
+    def read(cls, data: bytes) -> "Header | None":
+        """Return the header of an encoded image; None if there is no readable one."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image = Image.open(io.BytesIO(data))
+                return cls(image.format or "", image.size)
+        except Exception:  # Pillow raises nearly every type on damaged files; decoding says which
+            return None
 
 
 def printable(path: Path) -> str:

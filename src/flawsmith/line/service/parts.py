@@ -1,20 +1,18 @@
 """Parts of the service: from posted images to stored verdicts; nothing accepted is forgotten."""
 
-import io
 import logging
+import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
-from PIL import Image
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.assembler import VIEW_TIMEOUT_SECONDS
 from flawsmith.line.image_archive import ImageArchive
 from flawsmith.line.inspector import Inspector, OpenPart
-from flawsmith.line.part_images import PartImage
+from flawsmith.line.part_images import Header, PartImage
 from flawsmith.line.results import ImageInspection
 from flawsmith.line.store import Store
 from flawsmith.line.store.part_record import PartRecord
@@ -169,10 +167,11 @@ class ServiceParts:
 
     def _read(self, image: PartImage) -> tuple[str, PartImage]:
         """Decode an image whose header claims an allowed size; return why not, and the image."""
-        size = _claimed_size(image.data)
-        if size is not None and size[0] * size[1] > self._max_pixels:
+        header = Header.read(image.data)
+        if header is not None and math.prod(header.size) > self._max_pixels:
+            width, height = header.size
             text = (
-                f"{image.name} claims {size[0]} x {size[1]} pixels; this service inspects at most "
+                f"{image.name} claims {width} x {height} pixels; this service inspects at most "
                 f"{self._max_pixels:,}"
             )
             return TOO_LARGE, replace(image, data=b"", problem=text)
@@ -196,13 +195,3 @@ def newest_number(store: Store, part: str) -> int | None:
     """Return the sequence number of a part's last verdict, None if there is none."""
     with store.reading() as session:
         return session.scalar(sa.select(sa.func.max(PartRow.id)).where(PartRow.part == part))
-
-
-def _claimed_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height in an image's header; None if there is no readable one."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Image.open(io.BytesIO(data)).size
-    except Exception:  # Pillow raises nearly every type on damaged files; decoding says which
-        return None
