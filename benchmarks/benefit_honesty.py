@@ -31,8 +31,9 @@ from flawsmith.data.folds import split_folds
 from flawsmith.data.pouch import PouchSettings, write_pouch
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit.mix import Mix
 from flawsmith.experiment.benefit.page import write_report
-from flawsmith.experiment.benefit.plan import Mix, Step
+from flawsmith.experiment.benefit.plan import Step
 from flawsmith.experiment.benefit.statistics import compare_arms, part_table
 from flawsmith.experiment.benefit.verdict import harmed, judge, seems_to_gain
 from flawsmith.experiment.synthesis import SETTINGS_FILE, synthesis_records, synthesize

@@ -70,6 +70,14 @@ def test_plan_prints_runs_and_writes_nothing(pouch_folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_plan_of_an_amount_for_each_class_tries_real_images_alone_too(pouch_folder, tmp_path):
+    given = ["--preset", "tiny", "--model", "fc_hardnet70", "--fold", "0", "--each-class"]
+    text = flawsmith(pouch_folder, "--out", tmp_path / "b", *given, "--plan").stdout
+    assert "real, fold 0: try without synthetic images (fc_hardnet70)" in text
+    assert text.count("try amount") == 4
+    assert text.count("try best amount") == 2
+
+
 def test_wrong_option_ends_with_one_message(pouch_folder, tmp_path):
     out = tmp_path / "b"
     done = flawsmith(pouch_folder, "--out", out, "--hours", "0", status=2)
@@ -83,7 +91,11 @@ def test_wrong_option_ends_with_one_message(pouch_folder, tmp_path):
         (["--hours", "-1"], "--hours -1: expected a time above 0"),
         (["--arm", "dbs_gam"], "there is no system 'dbs_gam'; did you mean 'dbs_gan'"),
         (["--model", "patchcor"], "--model patchcor"),
-        (["--amount", "1.5"], "'amounts.0' = 1.5"),
+        (["--amount", "1.5"], "'amounts.0' = '1.5'"),
+        (["--amount", "groove=0"], "'class_amounts.groove' = '0'"),
+        (["--amount", "dent=0.5"], "'dent' is no defect"),
+        (["--amount", "groove=0.5", "--amount", "0.5"], "exclude each other"),
+        (["--amount", "groove=0.5", "--each-class"], "do one of both"),
         (["--schedule", "last"], "'schedules.0' = 'last'"),
         (["--fold", "7"], "there is no fold 7"),
         (["--curve", "0.5,2"], "--curve 0.5,2: expected shares"),

@@ -113,6 +113,34 @@ def test_light_changes_stay_in_range_and_are_absent_at_zero():
     assert not np.array_equal(changed, image)
 
 
+def test_a_share_of_each_class_leaves_the_others_as_they_are(pouch_folder):
+    dataset = DefectDataset.open(pouch_folder)
+    made = dataset.with_records([r.model_copy(update={"source": "synthetic"}) for r in dataset])
+
+    def tiles(*datasets, **data):
+        config = DataConfig(path="", **data)
+        return TileSource(
+            list(datasets), tile_size=32, data=config, augmentation=PAPER, seed=0, total_images=100
+        )
+
+    def places(source):
+        rngs = [np.random.default_rng(i) for i in range(60)]
+        return [source._draw_place(i % 2 + 1, rng, mixed=True) for i, rng in enumerate(rngs)]
+
+    first = dataset.schema.defect_names[0]
+    real, mixed = places(tiles(dataset)), tiles(dataset, made, synthetic_share={first: 1.0})
+    drawn = places(mixed)
+    assert drawn[1::2] == real[1::2]
+    assert all(index >= len(dataset) for index, _ in drawn[::2])
+    none = tiles(dataset, made, synthetic_share={})
+    alone = tiles(dataset)
+    assert all(np.array_equal(none[i].image, alone[i].image) for i in range(8))
+    same = tiles(dataset, made, synthetic_share=dict.fromkeys(dataset.schema.defect_names, 0.5))
+    assert places(same) == places(tiles(dataset, made, synthetic_share=0.5))
+    with pytest.raises(FlawsmithError, match="'dent' is no defect"):
+        tiles(dataset, made, synthetic_share={"dent": 0.5})
+
+
 def test_synthetic_crops_end_where_the_schedule_says(pouch_folder):
     dataset = DefectDataset.open(pouch_folder)
     made = dataset.with_records([r.model_copy(update={"source": "synthetic"}) for r in dataset])

@@ -39,10 +39,15 @@ Models = Annotated[
     ),
 ]
 Amounts = Annotated[
-    list[float] | None,
+    list[str] | None,
     typer.Option(
-        "--amount", help="Synthetic share of the crops; several: one is chosen (0.1 to 1)."
+        "--amount",
+        help="Synthetic share of the crops, or CLASS=SHARE for classes alone; several shares: one "
+        "is chosen (0.1, 0.25, 0.5, 1).",
     ),
+]
+EachClass = Annotated[
+    bool, typer.Option("--each-class", help="Choose the amount of every class by itself.")
 ]
 Schedules = Annotated[
     list[str] | None,
@@ -78,6 +83,7 @@ def benefit(
     seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 1,
     draws: Annotated[int, typer.Option(help="Random draws of parts for --curve.")] = 1,
     amount: Amounts = None,
+    each_class: EachClass = False,
     schedule: Schedules = None,
     per_class: Annotated[int, typer.Option(help="Synthetic images of each class.")] = 400,
     fold: Folds = None,
@@ -102,7 +108,8 @@ def benefit(
         "preset": preset,
         "seeds": seeds,
         "draws": draws,
-        "amounts": amount,
+        **_amounts(amount or []),
+        "each_class": each_class,
         "schedules": schedule,
         "per_class": per_class,
         "folds": fold,
@@ -128,6 +135,19 @@ def _settings(values: dict[str, object]) -> BenefitSettings:
 def _named(text: str) -> tuple[str, str]:
     name, separator, folder = text.partition("=")
     return (name, folder) if separator else ("", text)
+
+
+def _amounts(words: list[str]) -> dict[str, object]:
+    """Return the settings of ``--amount``: shares to choose from, or a share of each class."""
+    named = [word.rpartition("=") for word in words if "=" in word]
+    if named and len(named) < len(words):
+        raise FlawsmithError(
+            f"--amount {' --amount '.join(words)}: shares to choose from and shares of classes "
+            "exclude each other; give one kind, such as --amount scratch=0.5 --amount patch=0.25"
+        )
+    if named:
+        return {"class_amounts": {name: share for name, _, share in named}}
+    return {"amounts": words or None}
 
 
 def _shares(text: str) -> list[float]:

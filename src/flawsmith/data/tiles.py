@@ -2,23 +2,29 @@
 
 from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from flawsmith.config import StrictModel
 from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.defect_removal import remove_defects
 from flawsmith.data.images import to_unit
-from flawsmith.data.schema import IGNORE
+from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.data.transforms import AugmentationConfig, change_light, cut, draw_view
 from flawsmith.errors import FlawsmithError
 
 GOOD = 0
 CACHE_BYTES = 1 << 30
+Share = Annotated[float, Field(ge=0, le=1)]
+SyntheticShare = Annotated[
+    Annotated[Share, Tag("number")] | Annotated[dict[str, Share], Tag("table")],
+    Discriminator(lambda value: "table" if isinstance(value, dict) else "number"),
+]
+"""Of the crops of every class, or of each class by its name, 0 for those that are not named."""
 
 
 class DataConfig(StrictModel):
@@ -31,7 +37,7 @@ class DataConfig(StrictModel):
         fold: the test fold, never seen in training; None if the data set has no folds.
         synthetic: folders of synthetic data sets to mix in.
         synthetic_share: share of the crops of a class that comes from the synthetic images,
-            for the classes that have any.
+            for the classes that have any; see `SyntheticShare`.
         synthetic_until: share of the run in which synthetic crops are drawn; after it real ones
             alone.
         good_share: share of the crops that is drawn from anywhere in good images.
@@ -45,7 +51,7 @@ class DataConfig(StrictModel):
     labels: Literal["pixel", "image"] = "pixel"
     fold: int | None = 0
     synthetic: list[str] = []
-    synthetic_share: float = Field(default=0.5, ge=0, le=1)
+    synthetic_share: SyntheticShare = 0.5
     synthetic_until: float = Field(default=1.0, ge=0, le=1)
     good_share: float = Field(default=0.0, ge=0, lt=1)
     validation_share: float = Field(default=0.0, ge=0, lt=1)
@@ -130,6 +136,7 @@ class TileSource:
         self._good: list[int] = []
         for index, (dataset, record) in enumerate(self._items):
             self._index(index, dataset, record)
+        self._synthetic_shares = _shares_of(data.synthetic_share, datasets[0].schema)
         self.classes = sorted({label for label, _ in self._instances})
         if not self.classes:
             raise FlawsmithError("no training image has a labelled defect; check labels and masks")
@@ -195,10 +202,11 @@ class TileSource:
     def _draw_source(self, label: int, rng: np.random.Generator, *, mixed: bool) -> list[Instance]:
         real = self._instances.get((label, "real"), [])
         synthetic = self._instances.get((label, "synthetic"), [])
-        if not real or not synthetic:
+        share = self._synthetic_shares[label]
+        if not real or not synthetic or share == 0.0:
             return real or synthetic
         # Drawn in any case, so that the schedule changes nothing else.
-        drawn = rng.random() < self.data.synthetic_share
+        drawn = rng.random() < share
         return synthetic if drawn and mixed else real
 
     def _load(self, index: int) -> tuple[NDArray[np.float32], LabelMap]:
@@ -248,6 +256,18 @@ class TileSource:
             for label in record.labels or ["good"]:
                 counts[record.source][label] += 1
         return {source: dict(sorted(classes.items())) for source, classes in counts.items()}
+
+
+def _shares_of(share: SyntheticShare, schema: Schema) -> dict[int, float]:
+    """Return label -> share of its crops that is synthetic.
+
+    Raises:
+        FlawsmithError: if a class is named that the data set does not have.
+    """
+    if not isinstance(share, dict):
+        return {defect.id: share for defect in schema.defects}
+    named = {schema.defect(name).id: value for name, value in share.items()}
+    return {defect.id: named.get(defect.id, 0.0) for defect in schema.defects}
 
 
 def _inside(value: float, half: float, size: int) -> float:

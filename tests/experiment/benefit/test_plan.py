@@ -5,7 +5,8 @@ import pytest
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
-from flawsmith.experiment.benefit.plan import Mix, Step, make_arms, make_steps, require_folds
+from flawsmith.experiment.benefit.mix import Mix
+from flawsmith.experiment.benefit.plan import Step, make_arms, make_steps, require_folds
 
 FIXED = {"amounts": [0.25], "schedules": ["mixed"], "preset": "tiny", "models": ["fc_hardnet70"]}
 
@@ -36,6 +37,34 @@ def test_amount_is_tried_on_the_first_fold_only(pouch_folder):
     steps = make_steps(given, make_arms(given, DefectDataset.open(pouch_folder)), [1, 0])
     tried = [(s.fold, s.amount, s.schedule) for s in steps if s.kind == "screen"]
     assert tried == [(1, 0.1, "mixed"), (1, 0.5, "mixed"), (1, None, "first")]
+
+
+def test_amount_of_each_class_is_tried_with_every_schedule(pouch_folder):
+    given = settings(amounts=[0.1, 0.5], schedules=["mixed", "first"], each_class=True)
+    steps = make_steps(given, make_arms(given, DefectDataset.open(pouch_folder)), [1, 0])
+    tried = [(s.arm, s.amount, s.schedule) for s in steps if s.kind == "screen"]
+    assert tried == [
+        ("real", None, "mixed"),
+        ("copy_paste", 0.1, "mixed"),
+        ("copy_paste", 0.5, "mixed"),
+        ("copy_paste", None, "mixed"),
+        ("copy_paste", None, "first"),
+    ]
+
+
+def test_given_amounts_of_classes_are_not_chosen(pouch_folder, tmp_path):
+    test = BenefitTest(pouch_folder, tmp_path, settings(class_amounts={"GROOVE": 0.5}))
+    assert not any(step.kind == "screen" for step in test.steps)
+    amount = test.mix("copy_paste").amount
+    assert amount == {name: 0.5 * (name == "groove") for name in test.dataset.schema.defect_names}
+    step = Step("model", "copy_paste", 0, "fc_hardnet70")
+    assert test.identity.model_config(step, test.mix("copy_paste")).data.synthetic_share == amount
+    with pytest.raises(FlawsmithError, match="'dent' is no defect"):
+        BenefitTest(pouch_folder, tmp_path, settings(class_amounts={"dent": 0.5}))
+    with pytest.raises(FlawsmithError, match="one of both"):
+        BenefitTest(
+            pouch_folder, tmp_path, settings(class_amounts={"groove": 0.5}, each_class=True)
+        )
 
 
 def test_folds_with_more_defective_parts_come_first(pouch_folder):

@@ -7,8 +7,8 @@ from flawsmith.data.dataset import DefectDataset
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
 from flawsmith.experiment.benefit.facts import BenefitFacts
 from flawsmith.experiment.benefit.finished import FINISHED_FILE
+from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix
 from flawsmith.experiment.benefit.page import write_report
-from flawsmith.experiment.benefit.plan import FALLBACK_MIX, Mix
 from flawsmith.experiment.ledger import read_lines
 from flawsmith.metrics.evaluation import EVALUATION_FILE
 from flawsmith.training.loop import Hooks
@@ -54,11 +54,11 @@ def test_every_step_is_in_the_ledger_with_its_parts(finished, pouch_folder):
 
 def test_mix_is_the_best_on_validation_parts_and_the_test_fold_was_not_read(finished):
     tried = finished.screened("copy_paste")
-    assert [mix.schedule for mix, _ in tried] == ["mixed", "mixed", "first"]
-    best = max(tried[:2], key=lambda t: (t[1], -t[0].amount))[0]
-    assert tried[2][0] == Mix(amount=best.amount, schedule="first")
+    assert [one.mix.schedule for one in tried] == ["mixed", "mixed", "first"]
+    best = max(tried[:2], key=lambda t: (t.value, -t.mix.amount)).mix
+    assert tried[2].mix == Mix(amount=best.amount, schedule="first")
     chosen = finished.mix("copy_paste")
-    assert dict((m, v) for m, v in tried)[chosen] == max(v for _, v in tried)
+    assert {one.mix: one.value for one in tried}[chosen] == max(one.value for one in tried)
     screens = list((finished.out / "runs").glob("*screen*"))
     assert len(screens) == 3
     assert not any((run / EVALUATION_FILE).exists() for run in screens)
@@ -125,3 +125,25 @@ def test_without_validation_figures_the_mix_is_the_usual_one(finished, pouch_fol
     steps = [s for s in test.steps if s.kind == "screen"]
     test.steps = [dataclasses.replace(s, amount=0.25) for s in steps[:1]]
     assert test.mix("copy_paste") == FALLBACK_MIX
+
+
+def test_amount_of_each_class_is_chosen_by_its_own_figure(pouch_folder, tmp_path):
+    given = SETTINGS.model_copy(update={"each_class": True, "amounts": [1.0], "curve": []})
+    test = BenefitTest(pouch_folder, tmp_path, given)
+    assert test.mix("copy_paste") is None
+    assert test.run(Hooks(), lambda line: None)
+    real, whole, *combined = test.screened("copy_paste")
+    assert (real.mix, whole.mix.amount) == (None, 1.0)
+    names = test.dataset.schema.defect_names
+    assert set(real.classes) == set(whole.classes) == set(names)
+    amount = {n: 1.0 * (whole.classes[n] > real.classes[n]) for n in names}
+    assert [one.mix for one in combined] == [
+        Mix(amount=amount, schedule="mixed"),
+        Mix(amount=amount, schedule="first"),
+    ]
+    assert test.mix("copy_paste") in [one.mix for one in combined]
+    facts, page = write_report(test)
+    assert facts.choices[0].tried[0].classes == real.classes
+    assert "real images alone" in page.read_text()
+    again = BenefitTest(pouch_folder, tmp_path, given)
+    assert all(item.done for item in again.plan())

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from flawsmith.experiment.benefit.facts import Change, ClassChange, Comparison
-from flawsmith.experiment.benefit.plan import Mix
+from flawsmith.experiment.benefit.mix import Mix
 from flawsmith.experiment.benefit.verdict import judge
 
 HONESTY = Path(__file__).parents[3] / "benchmarks" / "benefit_honesty.py"

@@ -5,7 +5,8 @@ import pytest
 
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit.facts import Change, Comparison
-from flawsmith.experiment.benefit.plan import FALLBACK_MIX, Step
+from flawsmith.experiment.benefit.mix import FALLBACK_MIX
+from flawsmith.experiment.benefit.plan import Step
 from flawsmith.experiment.compare.facts import FACTS_FILE, CompareFacts, Method
 from flawsmith.experiment.compare.gathering import _apart
 from flawsmith.experiment.compare.page import join, render

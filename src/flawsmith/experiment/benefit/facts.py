@@ -6,7 +6,8 @@ from typing import Self
 
 from flawsmith.config import StrictModel, validate
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.benefit.plan import BenefitSettings, Level, Mix
+from flawsmith.experiment.benefit.mix import Mix, Tried
+from flawsmith.experiment.benefit.plan import BenefitSettings, Level
 from flawsmith.metrics.evaluation import Rate
 from flawsmith.storage import write_text
 
@@ -145,13 +146,6 @@ class ArmFigures(StrictModel):
     def values(self) -> list[float | None]:
         """What ``macro`` is the mean of."""
         return self.f1 or self.iou
-
-
-class Tried(StrictModel):
-    """A short run that chose amount and schedule, with its figure on validation parts."""
-
-    mix: Mix
-    value: float | None
 
 
 class Choice(StrictModel):

@@ -10,7 +10,8 @@ from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.benefit.plan import REAL, Arm, BenefitSettings, Mix, Step
+from flawsmith.experiment.benefit.mix import Mix
+from flawsmith.experiment.benefit.plan import REAL, Arm, BenefitSettings, Step
 from flawsmith.experiment.inspection_model import ModelConfig
 from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.synthesis import SETTINGS_FILE

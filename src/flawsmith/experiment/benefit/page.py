@@ -18,7 +18,6 @@ from flawsmith.experiment.benefit.facts import (
     Comparison,
     CurvePoint,
     Spent,
-    Tried,
 )
 from flawsmith.experiment.benefit.plan import REAL
 from flawsmith.experiment.benefit.runs import BenefitTest
@@ -171,7 +170,7 @@ def _choices(test: BenefitTest) -> list[Choice]:
                 arm=arm.name,
                 mix=mix,
                 fold=test.folds[0] if tried else None,
-                tried=[Tried(mix=m, value=value) for m, value in tried],
+                tried=tried,
             )
         )
     return choices

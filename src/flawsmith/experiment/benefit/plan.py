@@ -12,8 +12,10 @@ from pydantic import Field
 from flawsmith.config import StrictModel, apply_overrides
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import check_parts_together, part_defects
+from flawsmith.data.schema import Schema
 from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.benefit.mix import Schedule
 from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
 from flawsmith.experiment.train_synthesizer import configure
 from flawsmith.experiment.whole_image_synthesis import unlabelled
@@ -28,35 +30,8 @@ Labels of whole images do not say what to cut out and paste, so there it is ``re
 """
 USUAL_MODEL: dict[Level, str] = {"pixel": "efficientnet_lite0", "image": "efficientnet_classifier"}
 
-Schedule = Literal["mixed", "first"]
-UNTIL: dict[Schedule, float] = {"mixed": 1.0, "first": 0.7}
-"""Share of the run that draws synthetic crops; ``first`` ends with real crops alone."""
-
 
 Share = Annotated[float, Field(gt=0, le=1)]
-
-
-class Mix(StrictModel):
-    """How synthetic images enter the training of an arm.
-
-    Attributes:
-        amount: share of the crops of each class that is synthetic, while any are drawn.
-        schedule: mixed over the whole run, or synthetic ones first and real ones alone last.
-    """
-
-    amount: Share
-    schedule: Schedule
-
-    def overrides(self) -> list[str]:
-        """Return the settings of an inspection model's run."""
-        return [
-            f"data.synthetic_share={self.amount}",
-            f"data.synthetic_until={UNTIL[self.schedule]}",
-        ]
-
-
-FALLBACK_MIX = Mix(amount=0.25, schedule="mixed")
-"""Where no validation part could choose one."""
 
 
 class BenefitSettings(StrictModel):
@@ -72,6 +47,9 @@ class BenefitSettings(StrictModel):
         seeds: trainings of every inspection model with different seeds.
         draws: for shares of the data below 1: how many random draws of parts.
         amounts: candidates; with one amount and one schedule nothing is chosen.
+        class_amounts: the amount of each class by its name, instead of a choice; classes that are
+            not named get no synthetic images.
+        each_class: choose the amount of every class by itself, from ``amounts`` and none.
         per_class: synthetic images of each class.
         folds: to test on; None: all.
         curve: shares of the real parts of each class, for the learning curve.
@@ -87,6 +65,8 @@ class BenefitSettings(StrictModel):
     seeds: int = Field(default=1, ge=1)
     draws: int = Field(default=1, ge=1)
     amounts: list[Share] = Field(default=[0.1, 0.25, 0.5, 1.0], min_length=1)
+    class_amounts: dict[str, Share] = {}
+    each_class: bool = False
     schedules: list[Schedule] = Field(default=["mixed", "first"], min_length=1)
     per_class: int = Field(default=400, ge=1)
     folds: list[int] | None = None
@@ -98,7 +78,8 @@ class BenefitSettings(StrictModel):
     @property
     def chooses(self) -> bool:
         """Whether amount and schedule have to be chosen."""
-        return len(self.amounts) * len(self.schedules) > 1
+        amounts = 1 if self.class_amounts else len(self.amounts)
+        return amounts * len(self.schedules) > 1 or self.each_class
 
 
 def complete(settings: BenefitSettings, data: Path) -> BenefitSettings:
@@ -109,6 +90,22 @@ def complete(settings: BenefitSettings, data: Path) -> BenefitSettings:
     usual = USUAL_MODEL.get(read, USUAL_MODEL[has])
     systems = list(ALWAYS[has]) if settings.systems is None else settings.systems
     return settings.model_copy(update={"systems": systems, "models": settings.models or [usual]})
+
+
+def class_amounts(settings: BenefitSettings, schema: Schema) -> dict[str, float]:
+    """Return the given amount of every class, 0 of those not named; empty if none is given.
+
+    Raises:
+        FlawsmithError: if there is no such class, or amounts are given in two ways.
+    """
+    if not settings.class_amounts:
+        return {}
+    if settings.each_class:
+        raise FlawsmithError(
+            "amounts of classes are given, and are to be chosen for each class; do one of both"
+        )
+    named = {schema.defect(name).name: value for name, value in settings.class_amounts.items()}
+    return {name: named.get(name, 0.0) for name in schema.defect_names}
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ class Step:
     Attributes:
         share: of the real parts of each class that anything in this step may see.
         draw: which parts these are.
-        amount: of a screening run; None: the best one of those before it.
+        amount: of a screening run; None: the best one of those before it, or that of each class.
         schedule: of a screening run.
         only: the defect that a synthesizer is trained on and asked for; empty: all.
     """
@@ -165,6 +162,8 @@ class Step:
         part = "" if self.share == 1.0 else f", {self.share:g} of the parts (draw {self.draw})"
         only = f", {self.only} alone" if self.only else ""
         where = f"{self.arm}, fold {self.fold}{part}{only}"
+        if self.kind == "screen" and self.arm == REAL:
+            return f"{where}: try without synthetic images ({self.network})"
         if self.kind == "screen":
             amount = "best amount" if self.amount is None else f"amount {self.amount:g}"
             return f"{where}: try {amount}, {self.schedule} ({self.network})"
@@ -362,10 +361,18 @@ def _synthesis_steps(arm: Arm, fold: int, share: float = 1.0, draw: int = 0) -> 
 
 
 def screen_steps(settings: BenefitSettings, arm: str, fold: int) -> Iterator[Step]:
-    """Yield the short runs that choose: every amount, then the other schedules at the best one."""
+    """Yield the short runs that choose: every amount, then the other schedules at the best one.
+
+    Amounts of each class were not tried together, so with them every schedule is tried.
+    """
     network, (schedule, *others) = settings.models[0], settings.schedules
-    for amount in settings.amounts:
-        yield Step("screen", arm, fold, network, amount=amount, schedule=schedule)
+    if settings.each_class:
+        yield Step("screen", REAL, fold, network)
+    if not settings.class_amounts:
+        for amount in settings.amounts:
+            yield Step("screen", arm, fold, network, amount=amount, schedule=schedule)
+    if others and (settings.each_class or settings.class_amounts):
+        others = [schedule, *others]
     for other in others:
         yield Step("screen", arm, fold, network, schedule=other)
 

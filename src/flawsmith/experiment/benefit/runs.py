@@ -28,13 +28,13 @@ from flawsmith.experiment.benefit.hours import (
     synthesizer_workload,
 )
 from flawsmith.experiment.benefit.identity import Identity
+from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix, Tried, best_mix, best_of_each
 from flawsmith.experiment.benefit.plan import (
-    FALLBACK_MIX,
     REAL,
     BenefitSettings,
     Level,
-    Mix,
     Step,
+    class_amounts,
     complete,
     make_arms,
     make_steps,
@@ -50,6 +50,7 @@ from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.storage import exclusive
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import CONFIG_FILE
+from flawsmith.training.logs import read_metrics
 from flawsmith.training.loop import Hooks
 
 LEDGER_FILE = "ledger.jsonl"
@@ -58,6 +59,10 @@ VALIDATION: dict[Level, str] = {
     "image": "validation_macro_average_precision",
 }
 """Name in the ledger of what chooses amount and schedule."""
+VALIDATION_CLASSES = "validation_classes"
+"""Name in the ledger of the same for each class."""
+CLASS_FIGURES: dict[Level, str] = {"pixel": "val/iou_", "image": "val/average_precision_"}
+"""What the figure of a class is called in a run's metrics."""
 Line = dict[str, Any]
 
 
@@ -85,6 +90,7 @@ class BenefitTest:
         arms = {arm.name: arm for arm in self.arms}
         self.identity = Identity(dataset, dataset.fingerprint(), out, settings, arms)
         self.dataset = dataset
+        self.class_amounts = class_amounts(settings, dataset.schema)
         self.level: Level = "image" if settings.models[0] in CLASSIFIERS else "pixel"
         self.steps = make_steps(settings, self.arms, self.folds)
         self.lines = {line["key"]: line for line in read_lines(self.ledger) if "key" in line}
@@ -144,27 +150,39 @@ class BenefitTest:
         """Return amount and schedule of an arm; None while short runs that choose are missing."""
         settings = self.settings
         if not settings.chooses:
-            return Mix(amount=settings.amounts[0], schedule=settings.schedules[0])
+            amount = self.class_amounts or settings.amounts[0]
+            return Mix(amount=amount, schedule=settings.schedules[0])
         tried = self.screened(arm)
         if tried is None:
             return None
-        known = [(value, mix) for mix, value in tried if value is not None]
-        if not known:
-            return FALLBACK_MIX
-        order = settings.schedules.index
-        return min(known, key=lambda k: (-k[0], k[1].amount, order(k[1].schedule)))[1]
+        if settings.each_class:
+            amount = best_of_each(tried, self.dataset.schema.defect_names)
+            tried = [one for one in tried if one.mix is None or one.mix.amount == amount]
+            fallback = Mix(amount=amount, schedule=settings.schedules[0])
+        else:
+            fallback = FALLBACK_MIX
+        return best_mix(tried, settings.schedules) or fallback
 
-    def screened(self, arm: str) -> list[tuple[Mix, float | None]] | None:
-        """Return what was tried for an arm with its validation figure; None while some miss."""
+    def screened(self, arm: str) -> list[Tried] | None:
+        """Return what was tried for an arm; None while some miss."""
         found = []
         for step in self.steps:
-            if step.kind == "screen" and step.arm == arm:
-                mix = self._screen_mix(step)
-                line = None if mix is None else self.lines.get(self.identity.model_key(step, mix))
-                if mix is None or line is None:
+            if step.kind == "screen" and step.arm in (arm, REAL):
+                one = self._tried(step)
+                if one is None:
                     return None
-                found.append((mix, line[VALIDATION[self.level]]))
+                found.append(one)
         return found
+
+    def _tried(self, step: Step) -> Tried | None:
+        line = self._line(step)
+        if line is None:
+            return None
+        return Tried(
+            mix=self.step_mix(step),
+            value=line[VALIDATION[self.level]],
+            classes=line.get(VALIDATION_CLASSES, {}),
+        )
 
     def results(self) -> list[tuple[Step, Line]]:
         """Return the tested inspection models of this test."""
@@ -198,14 +216,23 @@ class BenefitTest:
         """Return what a short run tries: a later schedule takes the best amount of the first."""
         if step.amount is not None:
             return Mix(amount=step.amount, schedule=step.schedule)
-        values = []
-        for other in self.steps:
-            if other.kind == "screen" and other.arm == step.arm and other.amount is not None:
-                line = self._line(other)
-                if line is None:
-                    return None
-                values.append((line[VALIDATION[self.level]] or 0.0, -other.amount))
-        return Mix(amount=-max(values)[1], schedule=step.schedule)
+        settings = self.settings
+        if self.class_amounts:
+            return Mix(amount=self.class_amounts, schedule=step.schedule)
+        first = [
+            self._tried(other)
+            for other in self.steps
+            if other.kind == "screen"
+            and (other.arm == REAL or (other.arm == step.arm and other.amount is not None))
+        ]
+        tried = [one for one in first if one is not None]
+        if len(tried) < len(first):
+            return None
+        if settings.each_class:
+            amount = best_of_each(tried, self.dataset.schema.defect_names)
+            return Mix(amount=amount, schedule=step.schedule)
+        best = best_mix(tried, settings.schedules) or FALLBACK_MIX
+        return Mix(amount=best.amount, schedule=step.schedule)
 
     def _is_needed(self, step: Step) -> bool:
         """Whether a step is to be done: not done yet, and asked for by one that is not done."""
@@ -302,7 +329,7 @@ class BenefitTest:
         }
         if step.kind == "screen":
             line |= {"arm": step.arm, "model": step.network, "fold": step.fold}
-            line[VALIDATION[self.level]] = _validation_figure(run)
+            line |= _validation_figures(run, self.level)
         else:
             if not (run / EVALUATION_FILE).is_file():
                 evaluate_run(run, hooks)
@@ -320,10 +347,21 @@ def real_parts(dataset: DefectDataset, data: DataConfig) -> int:
     return sum(bool(names) for names in part_defects([*training, *validation]).values())
 
 
-def _validation_figure(run: Path) -> float | None:
-    """Return the best figure on the inner validation parts, which chooses; see `VALIDATION`."""
+def _validation_figures(run: Path, level: Level) -> Line:
+    """Return the best macro figure on the inner validation parts, and of each class beside it."""
     saved = ckpt.checkpoints(run)
     if not saved:
         raise FlawsmithError(f"{run} has no checkpoint; remove it and try again")
-    value = ckpt.read_state(saved[-1])["progress"]["best_value"]
-    return None if value is None else round(float(value), 4)
+    progress = ckpt.read_state(saved[-1])["progress"]
+    value = progress["best_value"]
+    if value is None:
+        return {VALIDATION[level]: None, VALIDATION_CLASSES: {}}
+    prefix = CLASS_FIGURES[level]
+    classes = {
+        name.removeprefix(prefix): round(figure, 4)
+        for line in read_metrics(run)
+        if line["images"] == progress["best_images"]
+        for name, figure in line.items()
+        if name.startswith(prefix)
+    }
+    return {VALIDATION[level]: round(float(value), 4), VALIDATION_CLASSES: classes}

@@ -15,7 +15,8 @@ from flawsmith.experiment.benefit.facts import (
     FurtherFigure,
     PartRates,
 )
-from flawsmith.experiment.benefit.plan import REAL, Mix, Step
+from flawsmith.experiment.benefit.mix import Mix
+from flawsmith.experiment.benefit.plan import REAL, Step
 from flawsmith.metrics.intervals import rate
 from flawsmith.metrics.paired import (
     Difference,

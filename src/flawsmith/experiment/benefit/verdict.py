@@ -69,7 +69,7 @@ def judge(comparisons: Sequence[Comparison], per_class: int, *, missing: int = 0
         return Verdict(
             add=best.arm,
             tone="better",
-            headline=f"add {per_class} synthetic images per class from {best.arm}: macro "
+            headline=f"add {per_class} synthetic images {_of_classes(best)} from {best.arm}: macro "
             f"{best.figure} {change_words(best.change)}",
             sentences=[
                 _mix_words(best),
@@ -140,11 +140,17 @@ def _arm_words(c: Comparison) -> str:
     return f"{c.arm}: macro {c.figure} {change_words(c.change)}, p {p_words(c.holm)}."
 
 
+def _of_classes(c: Comparison) -> str:
+    names = c.mix.classes()
+    return "per class" if names is None else f"of {_list(names)}"
+
+
 def _mix_words(c: Comparison) -> str:
     when = "over the whole training" if c.mix.schedule == "mixed" else "first, real ones last"
     drawn = "images drawn" if c.further else "crops"
+    amount = c.mix.words(drawn)
     return (
-        f"{100 * c.mix.amount:.0f} % of each class's {drawn} are synthetic, {when}; macro "
+        f"{amount[:1].upper()}{amount[1:]} are synthetic, {when}; macro "
         f"{c.figure} rises from {c.real:.3f} to {c.macro:.3f}."
     )
 

@@ -12,7 +12,7 @@ from flawsmith.experiment.benefit.identity import (
     short_hash,
     without_paths,
 )
-from flawsmith.experiment.benefit.plan import Mix
+from flawsmith.experiment.benefit.mix import Mix
 from flawsmith.experiment.benefit.plan import Step as TestStep
 from flawsmith.experiment.compare.plan import MACHINE_VISION, TOTAL, CompareSettings
 from flawsmith.experiment.train_model import configure_model

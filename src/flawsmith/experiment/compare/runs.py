@@ -21,7 +21,8 @@ from flawsmith.experiment.benefit.hours import (
     model_workload,
     synthesizer_workload,
 )
-from flawsmith.experiment.benefit.plan import FALLBACK_MIX, REAL, Arm, Mix, require_folds
+from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix
+from flawsmith.experiment.benefit.plan import REAL, Arm, require_folds
 from flawsmith.experiment.benefit.plan import Step as TestStep
 from flawsmith.experiment.compare import work
 from flawsmith.experiment.compare.balanced_set import balanced_plan, keep_known
