@@ -17,7 +17,7 @@ SETTINGS = (
     'training.precision="fp32"',
     'training.channels_last="yes"',
 )
-SYNTHESIZER_SETTINGS = ("training.total_images=1600",)
+SYNTHESIZER_SETTINGS = ("training.total_images=800",)
 
 
 def benefit_words(

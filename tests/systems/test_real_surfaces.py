@@ -1,12 +1,14 @@
 """Painting into real surfaces: what stays, what style means, how an exemplar is pasted."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import configure
-from flawsmith.models.surface_painter import grain, soft_neighbourhood
+from flawsmith.models.surface_painter import SurfacePainter, grain, local_mean, soft_neighbourhood
 from flawsmith.systems.base import Batch, SampleRequest
 from flawsmith.systems.dbs_gan_exemplar import ExemplarDbsGan, paste
 from flawsmith.systems.dbs_gan_real import BLACK, TONE_SCALE, RealBackgroundDbsGan, style_on_surface
@@ -93,6 +95,56 @@ def test_style_is_relative_to_the_light_and_to_the_grain(generator):
     assert torch.allclose(style[:, 1], torch.tensor(2.0).log(), atol=0.1)
     nothing = style_on_surface(surface, surface, torch.zeros_like(defects))
     assert torch.equal(nothing, torch.zeros(2, 2))
+
+
+def test_smooth_changes_paint_no_detail(generator):
+    painters = [
+        SurfacePainter(num_defects=2, base_channels=8, smooth_pixels=pixels) for pixels in (1, 9)
+    ]
+    torch.nn.init.normal_(painters[0].head.weight, 0.0, 1.0, generator=generator)
+    painters[1].load_state_dict(painters[0].state_dict())
+    surface = torch.full((1, 1, 48, 48), 0.2)  # without grain: all that is seen is painted
+    one_hot = torch.randn(1, 2, 48, 48, generator=generator)
+    weight, extra = torch.ones(1, 1, 48, 48), torch.zeros(1, 0, 48, 48)
+    with torch.inference_mode():
+        free, even = (painter(surface, one_hot, weight, extra) - 0.2 for painter in painters)
+    assert torch.allclose(even, local_mean(free, 9), atol=1e-5)
+    assert grain(even).std() < 0.5 * grain(free).std()
+
+
+def test_an_exemplar_is_painted_in_its_own_style(pouch_folder, generator):
+    config = configure("dbs_gan_exemplar", "tiny", pouch_folder, fold=0, overrides=[])
+    model = ExemplarDbsGan(config, schema())
+    defects = square(side=20)
+    noise = 0.05 * torch.randn(2, 1, 48, 48, generator=generator)
+    darker = 0.7 * (0.1 + BLACK) - BLACK + 2.0 * noise
+    exemplars = torch.where(defects.unsqueeze(1) > 0, darker, 0.1 + noise)
+    styles = []
+    for light in (-0.5, 0.5):
+        request = SampleRequest(
+            defects,
+            torch.zeros_like(defects),
+            background_images=torch.full((2, 1, 48, 48), light),
+            exemplars=exemplars,
+            exemplar_known=torch.ones(2, 48, 48, dtype=torch.bool),
+        )
+        shown = model.requested(request)
+        styles.append(model.sampled_style(request, shown, torch.tensor([1, 2])))
+    assert torch.equal(styles[0], styles[1])
+    assert torch.allclose(styles[0][:, 0] * TONE_SCALE, torch.tensor(-0.3), atol=0.03)
+    assert torch.allclose(styles[0][:, 1], torch.tensor(2.0).log(), atol=0.2)
+    nothing_known = dataclasses.replace(
+        request, exemplar_known=torch.zeros(2, 48, 48, dtype=torch.bool)
+    )
+    style = model.sampled_style(nothing_known, model.requested(nothing_known), torch.zeros(2))
+    assert torch.equal(style, torch.zeros(2, 2))
+
+
+def test_windows_without_a_middle_are_refused(pouch_folder):
+    with pytest.raises(FlawsmithError, match="odd number, such as 9"):
+        configure(
+            "dbs_gan_exemplar", "tiny", pouch_folder, fold=0, overrides=["network.smooth_pixels=8"]
+        )
 
 
 def test_an_exemplar_takes_the_tone_of_its_new_surroundings():

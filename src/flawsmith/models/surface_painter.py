@@ -36,8 +36,13 @@ def soft_neighbourhood(inside: Tensor, *, reach: int, fall: int) -> Tensor:
 
 def grain(image: Tensor) -> Tensor:
     """Return what of an N x C x H x W image is finer than `GRAIN_PIXELS`."""
-    edge = [GRAIN_PIXELS // 2] * 4
-    return image - F.avg_pool2d(F.pad(image, edge, mode="replicate"), GRAIN_PIXELS, 1)
+    return image - local_mean(image, GRAIN_PIXELS)
+
+
+def local_mean(image: Tensor, pixels: int) -> Tensor:
+    """Return the mean of N x C x H x W over windows of ``pixels`` x ``pixels`` (odd)."""
+    edge = [pixels // 2] * 4
+    return F.avg_pool2d(F.pad(image, edge, mode="replicate"), pixels, 1) if pixels > 1 else image
 
 
 class _Block(nn.Module):
@@ -72,6 +77,8 @@ class SurfacePainter(nn.Module):
         extra_channels: of noise and style maps.
         base_channels: width at half resolution.
         blocks: residual blocks at each of the two lowest scales.
+        smooth_pixels: what the painter says is averaged over so many pixels (odd): it may then
+            change tone and grain, and paints no detail of its own; 1: as it says.
     """
 
     size_multiple = 8
@@ -84,8 +91,10 @@ class SurfacePainter(nn.Module):
         extra_channels: int = 0,
         base_channels: int = 32,
         blocks: int = 1,
+        smooth_pixels: int = 1,
     ) -> None:
         super().__init__()
+        self.smooth_pixels = smooth_pixels
         f = base_channels
         condition = num_defects + extra_channels + 1
         thin = max(f // 3, 8)
@@ -132,7 +141,7 @@ class SurfacePainter(nn.Module):
             height, width = x.shape[-2:]
             near = F.adaptive_avg_pool2d(condition, (height, width))
             x = refine(up(torch.cat([x, skip, near], dim=1)))
-        said = self.head(F.leaky_relu(x, 0.2)).float()
+        said = local_mean(self.head(F.leaky_relu(x, 0.2)).float(), self.smooth_pixels)
         added, amplified = said[:, :-1], said[:, -1:]
         surface = surface.float()
         kept = amplified.clamp(-4.0, 2.0).exp() - 1.0

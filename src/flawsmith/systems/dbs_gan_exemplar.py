@@ -2,9 +2,9 @@
 
 The exemplar, a real defect of the class under the map that varied its mask, is pasted into the
 surface with its tone matched; the painter then changes what does not fit. In training a tile's own
-defect is pasted back, shifted and with another contrast, and must become the real tile again; on
-another surface the discriminator alone judges. Large textured defects, of which a network of this
-size paints a blur, keep the texture of a real one.
+defect is pasted back with another contrast, and must become the real tile again; on another
+surface the discriminator alone judges. What the painter says is smooth: it changes tone and grain,
+and every line and grain that is seen is a real one (D81).
 """
 
 import torch
@@ -13,11 +13,9 @@ from torch.nn import functional as F
 
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
+from flawsmith.losses.reconstruction import defect_mask
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
-from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
-
-SHIFT = 2
-"""Largest shift, in pixels, of the exemplar against its own place in training."""
+from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan, style_between
 
 CONTRAST = 0.3
 """Largest relative change of its contrast in training."""
@@ -34,14 +32,13 @@ class ExemplarDbsGan(RealBackgroundDbsGan):
         return schema.channels
 
     def shown(self, batch: Batch) -> Tensor:
-        """Return the tiles' own defects, each shifted and with another contrast: all known."""
+        """Return the tiles' own defects, each with another contrast: all known."""
         images = []
         for image, seed in zip(batch.images, batch.seeds.tolist(), strict=True):
             generator = torch.Generator().manual_seed(seed)
-            down, right = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
             change = 1 + CONTRAST * (2 * float(torch.rand((), generator=generator)) - 1)
             mean = image.mean()
-            images.append((image.roll((down, right), (1, 2)) - mean) * change + mean)
+            images.append((image - mean) * change + mean)
         exemplars = torch.stack(images)
         return torch.cat([exemplars, torch.ones_like(exemplars[:, :1])], dim=1)
 
@@ -51,6 +48,15 @@ class ExemplarDbsGan(RealBackgroundDbsGan):
         if exemplars is None or known is None:
             raise FlawsmithError("dbs_gan_exemplar is shown real defects; the request has none")
         return torch.cat([exemplars, known.unsqueeze(1).to(exemplars.dtype)], dim=1)
+
+    def sampled_style(self, request: SampleRequest, shown: Tensor | None, seeds: Tensor) -> Tensor:
+        """Return N x 2: the exemplar's own style, against the rim that its own surface had."""
+        if shown is None:
+            raise ValueError("sampled_style needs what `requested` returned")
+        exemplar, known = shown[:, :-1], shown[:, -1:]
+        inside = defect_mask(request.defects).float().unsqueeze(1)
+        rim = ((self._weight(request.defects) > 0) & (inside == 0)) * known
+        return style_between(exemplar, inside * known, exemplar, rim)
 
     def on_canvas(
         self, surface: Tensor, shown: Tensor | None, inside: Tensor, weight: Tensor

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -61,6 +61,7 @@ class RealBackgroundNetwork(StrictModel):
         noise_channels: noise beside the label, coarse.
         reach: pixels around the label that are painted at full weight.
         fall: pixels over which the weight then falls to 0.
+        smooth_pixels: over which the painter's changes are averaged; odd, 1: not at all.
     """
 
     painter_channels: int = Field(default=48, ge=8)
@@ -69,6 +70,14 @@ class RealBackgroundNetwork(StrictModel):
     noise_channels: int = Field(default=2, ge=0)
     reach: int = Field(default=2, ge=0)
     fall: int = Field(default=4, ge=0)
+    smooth_pixels: int = Field(default=1, ge=1)
+
+    @field_validator("smooth_pixels")
+    @classmethod
+    def _is_odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError(f"expected an odd number, such as {value + 1}: a window has a middle")
+        return value
 
 
 class RealBackgroundLoss(StrictModel):
@@ -140,6 +149,7 @@ class RealBackgroundDbsGan(AdversarialSystem):
             extra_channels=network.noise_channels + STYLE_LENGTH + self.canvas_channels(schema),
             base_channels=network.painter_channels,
             blocks=network.blocks,
+            smooth_pixels=network.smooth_pixels,
         )
         self.discriminator = PixelClassDiscriminator(
             image_channels=schema.channels,
@@ -237,6 +247,11 @@ class RealBackgroundDbsGan(AdversarialSystem):
         """Return the real defects of a request, where the painter is shown any."""
         return None
 
+    def sampled_style(self, request: SampleRequest, shown: Tensor | None, seeds: Tensor) -> Tensor:
+        """Return N x 2: the style to paint a request in, that of a random real defect."""
+        style: Tensor = self.styles(main_class(request.defects), seeds)
+        return style
+
     def paint(
         self,
         surface: Tensor,
@@ -273,8 +288,8 @@ class RealBackgroundDbsGan(AdversarialSystem):
         surface = request.background_images
         if surface is None:
             raise FlawsmithError("dbs_gan_real paints into real surfaces; the request has none")
-        style = self.styles(main_class(request.defects), seeds).to(surface.device)
         shown = self.requested(request)
+        style = self.sampled_style(request, shown, seeds).to(surface.device)
         return Samples(
             images=self.paint(surface, request.defects, style, seeds, shown).clamp(-1.0, 1.0),
             defects=request.defects,
@@ -329,26 +344,40 @@ def smooth(image: Tensor) -> Tensor:
 def style_on_surface(image: Tensor, surface: Tensor, defects: Tensor) -> Tensor:
     """Return N x 2: how the defect changes the tone and the grain of the surface under it.
 
-    The tone is relative to the light of the surface, so that a defect of a bright tile is not
-    black on a dark one; the grain is the logarithm of the ratio of both contrasts. 0 without a
-    defect.
-
     Args:
         image: N x C x H x W in [-1, 1].
         surface: the same without the defect.
         defects: N x H x W.
     """
     inside = defect_mask(defects).float().unsqueeze(1)
-    pixels = inside.sum(dim=(1, 2, 3)).clamp_min(1.0)
+    return style_between(image, inside, surface, inside)
 
-    def mean(values: Tensor) -> Tensor:
-        return (values.mean(dim=1, keepdim=True) * inside).sum(dim=(1, 2, 3)) / pixels
 
-    under, over = mean(surface.float()), mean(image.float())
-    fine = [mean(_inner_grain(picture, inside).square()) + 1e-5 for picture in (image, surface)]
-    shown = (inside.sum(dim=(1, 2, 3)) > 0).float()
+def style_between(image: Tensor, inside: Tensor, surface: Tensor, bare: Tensor) -> Tensor:
+    """Return N x 2: tone and grain of an image inside, against those of a bare surface.
+
+    The tone is relative to the light of the surface, so that a defect of a bright tile is not
+    black on a dark one; the grain is the logarithm of the ratio of both contrasts. 0 without a
+    defect.
+
+    Args:
+        image: N x C x H x W in [-1, 1].
+        inside: N x 1 x H x W, 1 on the defect.
+        surface: as the image.
+        bare: as ``inside``, where the surface is looked at.
+    """
+    over, under = _mean(image.float(), inside), _mean(surface.float(), bare)
+    fine = _mean(_inner_grain(image, inside).square(), inside) + 1e-5
+    coarse = _mean(_inner_grain(surface, bare).square(), bare) + 1e-5
+    shown = ((inside.sum(dim=(1, 2, 3)) > 0) & (bare.sum(dim=(1, 2, 3)) > 0)).float()
     tone = (over - under) / (under + BLACK) / TONE_SCALE
-    return torch.stack([tone * shown, 0.5 * (fine[0] / fine[1]).log() * shown], dim=1)
+    return torch.stack([tone * shown, 0.5 * (fine / coarse).log() * shown], dim=1)
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """Return the mean grey of each image over a region."""
+    pixels = where.sum(dim=(1, 2, 3)).clamp_min(1.0)
+    return (values.mean(dim=1, keepdim=True) * where).sum(dim=(1, 2, 3)) / pixels
 
 
 def _inner_grain(image: Tensor, inside: Tensor) -> Tensor:

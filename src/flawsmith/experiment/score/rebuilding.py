@@ -31,7 +31,7 @@ from flawsmith.models.surface_painter import soft_neighbourhood
 from flawsmith.systems import SYSTEMS
 from flawsmith.systems.base import Batch, System, stack_tiles
 from flawsmith.systems.dbs_gan import DbsGan
-from flawsmith.systems.dbs_gan_exemplar import CONTRAST, SHIFT, ExemplarDbsGan
+from flawsmith.systems.dbs_gan_exemplar import CONTRAST, ExemplarDbsGan
 from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan, style_on_surface
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 from flawsmith.systems.style import style_of
@@ -262,8 +262,8 @@ def _words(system: System) -> tuple[str, str]:
     if isinstance(system, ExemplarDbsGan):
         return (
             "the real surface with the defect removed, the label map, tone and grain of the "
-            f"defect, and the real defect itself, shifted by up to {SHIFT} px and with its "
-            f"contrast changed by up to {CONTRAST:.0%}, as in training",
+            f"defect, and the real defect itself with its contrast changed by up to {CONTRAST:.0%}, "
+            "as in training",
             "the surface with that disturbed defect pasted in",
         )
     if isinstance(system, RealBackgroundDbsGan):
