@@ -27,15 +27,17 @@ from flawsmith.systems import SYSTEMS
 LEDGER = Path(__file__).parent / "ledger" / "screen_magnetic_tile.jsonl"
 FOLD, BATCH, PER_CLASS = 0, 4, 140
 RUNGS = (300, 600, 1200)
+EXEMPLAR = "dbs_gan_exemplar"
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    EXEMPLAR: (EXEMPLAR, ()),
+    "a painter of details": (EXEMPLAR, ("network.smooth_pixels=1",)),
+    "without the discriminator": (EXEMPLAR, ("loss.weight_adv=0", "loss.weight_features=0")),
+    "without its features": (EXEMPLAR, ("loss.weight_features=0",)),
+    "without band contrast": (EXEMPLAR, ("loss.weight_contrast=0",)),
+    "without the means of windows": (EXEMPLAR, ("loss.weight_rec=0",)),
+    "without noise": (EXEMPLAR, ("network.noise_channels=0",)),
+    "narrow, 16 channels": (EXEMPLAR, ("network.painter_channels=16",)),
     "dbs_gan_real": ("dbs_gan_real", ()),
-    "without the discriminator": ("dbs_gan_real", ("loss.weight_adv=0", "loss.weight_features=0")),
-    "without its features": ("dbs_gan_real", ("loss.weight_features=0",)),
-    "without band contrast": ("dbs_gan_real", ("loss.weight_contrast=0",)),
-    "without the means of windows": ("dbs_gan_real", ("loss.weight_rec=0",)),
-    "without noise": ("dbs_gan_real", ("network.noise_channels=0",)),
-    "narrow, 16 channels": ("dbs_gan_real", ("network.painter_channels=16",)),
-    "dbs_gan_exemplar": ("dbs_gan_exemplar", ()),
     "copy_paste": ("copy_paste", ()),
 }
 """What is trained; the classes are filled to `PER_CLASS` with the real ones. copy_paste stands

@@ -122,3 +122,18 @@ def test_rule_recommends_what_helps_much(honesty):
     rates = honesty.add_rate(honesty.World(gain=2.5, luck=0.1), 10)
     assert rates.difference > 0.2
     assert rates.add >= 0.9
+
+
+def test_amounts_of_classes_are_told_by_name():
+    mix = Mix(amount={"PCB crack": 0.5, "fray": 0.25, "break": 0.0}, schedule="mixed")
+    verdict = judge([comparison(mix=mix)], 400)
+    assert verdict.headline.startswith("add 400 synthetic images of PCB crack and fray from")
+    assert verdict.sentences[0].startswith(
+        "Of the crops 50 % of PCB crack and 25 % of fray (of other classes none) are synthetic"
+    )
+
+
+def test_an_arm_that_uses_no_synthetic_image_is_told_so():
+    mix = Mix(amount={"crack": 0.0}, schedule="mixed")
+    verdict = judge([comparison(mix=mix, macro=(0.0, 0.0, 0.0), holm=1.0)], 400)
+    assert "none were used: it is real once more" in verdict.sentences[0]

@@ -135,6 +135,11 @@ def _why_not(comparisons: Sequence[Comparison], best: Comparison) -> tuple[str, 
 
 
 def _arm_words(c: Comparison) -> str:
+    if c.mix.classes() == []:
+        return (
+            f"{c.arm}: no class was found better on validation parts with synthetic images of it, "
+            "so none were used: it is real once more."
+        )
     if c.holm is None:
         return f"{c.arm}: macro {c.figure} {change_words(c.change)}; too few parts for a test."
     return f"{c.arm}: macro {c.figure} {change_words(c.change)}, p {p_words(c.holm)}."
