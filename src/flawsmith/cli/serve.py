@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def serve(
         inspector = Inspector(
             placed, identity, accepted, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
+            holder=f"{socket.gethostname()}:{port}",
         )  # fmt: skip
         archive = ImageArchive(keep_images, opened) if keep_images is not None else None
         service = Service(inspector, settings, sinks, archive=archive)

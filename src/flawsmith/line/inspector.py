@@ -90,6 +90,7 @@ class Inspector:
         sinks: names of those that are told of each verdict.
         audit: draws passed parts for review.
         once: an image whose path and content are stored already is refused, see `Store.record`.
+        holder: name of the service that waits for views, see `store.waiting`; None waits in memory.
         keep_pixels: for overlays.
     """
 
@@ -104,12 +105,14 @@ class Inspector:
         sinks: Sequence[str] = (),
         audit: AuditDraw | None = None,
         once: bool = False,
+        holder: str | None = None,
         keep_pixels: bool = False,
     ) -> None:
         self.model = model
         self.identity = identity
         self.rules = rules
         self.store = store
+        self.holder = holder
         self._deadline = deadline_seconds
         self._sinks = sinks
         self._audit = audit
@@ -163,6 +166,7 @@ class Inspector:
             audit_rate=self._audit(verdict, part.views) if self._audit else None,
             sinks=self._sinks,
             once=self._once,
+            holder=self.holder,
         )
         return self.store.get(number)
 

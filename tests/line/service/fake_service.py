@@ -54,7 +54,9 @@ def build(store: Store, options: dict) -> Service:
     rules = fail_any(options.pop("views", []), options.pop("timeout", None))
     sinks = [open_sink(sink) for sink in options.pop("sinks", [])]
     model = FakeModel(options.pop("seconds", 0.0))
-    inspector = Inspector(model, "fake", rules, store, sinks=[sink.name for sink in sinks])
+    inspector = Inspector(
+        model, "fake", rules, store, sinks=[sink.name for sink in sinks], holder="line 1"
+    )
     kept = options.pop("keep", None)
     settings = ServiceSettings(**{"port": 0, **options})
     archive = ImageArchive(Path(kept), store) if kept else None

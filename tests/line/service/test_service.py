@@ -3,10 +3,12 @@
 import io
 import json
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from fake_service import FakeModel, fail_any
 from PIL import Image
 from services import client_of, figure, png, until
@@ -15,10 +17,12 @@ from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.inspector import Inspector
 from flawsmith.line.replay import replay
-from flawsmith.line.results import Verdict
+from flawsmith.line.results import ImageInspection, Verdict
 from flawsmith.line.service.auth import is_loopback, read_token, require_token
 from flawsmith.line.service.parts import MAX_OPEN, ServiceParts
 from flawsmith.line.store import Store
+from flawsmith.line.store.tables import WaitingRow
+from flawsmith.line.store.waiting import keep_waiting, waiting_views
 
 TOKEN = "0123456789abcdef"
 
@@ -152,6 +156,49 @@ def test_nothing_is_forgotten_while_the_store_fails(store, monkeypatch):
         again = client.post("/parts/a/views/bottom", content=png(1))
         assert (again.status_code, again.json()["verdict"]) == (200, "PASS")
     assert verdicts(store) == [("a", Verdict.PASS)]
+
+
+def test_a_view_that_cannot_be_kept_is_not_acknowledged(store, monkeypatch):
+    broken = [True]
+
+    def keep_sometimes(*values):
+        if broken:
+            raise FlawsmithError("disk is full")
+        return keep_waiting(*values)
+
+    monkeypatch.setattr("flawsmith.line.service.parts.keep_waiting", keep_sometimes)
+    with client_of(store, views=["top", "bottom"]) as client:
+        refused = client.post("/parts/a/views/top", content=png())
+        assert refused.status_code == 503
+        assert waiting_views(store, "line 1") == []
+        broken.clear()
+        assert client.post("/parts/a/views/top", content=png()).status_code == 202
+        assert [v.inspection.view for v in waiting_views(store, "line 1")] == ["top"]
+        assert waiting_views(store, "line 2") == []
+        assert client.post("/parts/a/views/bottom", content=png(1)).json()["verdict"] == "PASS"
+        assert waiting_views(store, "line 1") == []
+    assert verdicts(store) == [("a", Verdict.PASS)]
+
+
+def test_views_of_another_service_on_the_same_store_are_left_to_it(store):
+    theirs = ImageInspection(image="a/top", sha256="1", part="a", view="top")
+    keep_waiting(store, "line 2", theirs, "unreadable")
+    with client_of(store, views=["top", "bottom"]) as client:
+        assert client.post("/parts/a/views/bottom", content=png()).status_code == 202
+        assert client.post("/parts/a/views/top", content=png(1)).json()["verdict"] == "PASS"
+    (left,) = waiting_views(store, "line 2")
+    assert (left.inspection, left.refusal) == (theirs, "unreadable")
+
+
+def test_what_waited_too_long_before_a_restart_is_concluded_at_once(store):
+    view = ImageInspection(image="a/top", sha256="1", part="a", view="top", width=8, height=8)
+    keep_waiting(store, "line 1", view)
+    with store.transaction() as session:
+        session.execute(sa.update(WaitingRow).values(received_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    with client_of(store, views=["top", "bottom"], timeout=30.0):
+        until(lambda: verdicts(store), "verdict")
+    assert verdicts(store) == [("a", Verdict.REVIEW)]
+    assert next(iter(store.find())).started_at.year == 2026
 
 
 def test_a_model_that_breaks_is_no_pass_and_no_end(store):

@@ -58,6 +58,25 @@ def test_killed_between_commit_and_delivery_it_delivers_after_a_restart(start, t
         web.close()
 
 
+def test_killed_while_parts_wait_it_goes_on_waiting_after_a_restart(start, tmp_path):
+    service = start(views=["top", "side"], timeout=4.0)
+    for part in ("whole", "broken_off"):
+        assert service.post(part, "top", png(3)).status_code == 202
+    service.kill()
+    assert stored(tmp_path) == {}
+    service = start(views=["top", "side"], timeout=4.0)
+    answer = service.post("whole", "side", png(4)).json()
+    assert (answer["verdict"], len(answer["images"])) == ("PASS", 2)
+    where = f"{service.url}/parts/broken_off"
+    until(lambda: httpx.get(where).status_code == 200, "verdict of the part without its view")
+    left = httpx.get(where).json()
+    assert [(r["rule"], r["view"]) for r in left["reasons"]] == [("missing view", "side")]
+    service.kill()
+    service = start(views=["top", "side"], timeout=0.1)  # nothing is left to go on with
+    time.sleep(0.6)
+    assert stored(tmp_path) == {"whole": Verdict.PASS, "broken_off": Verdict.REVIEW}
+
+
 def test_when_it_is_stopped_what_was_accepted_is_finished(start, tmp_path):
     lines = tmp_path / "verdicts.jsonl"
     service = start(seconds=0.5, queue=4, views=["top"], sinks=[f"file://{lines}"])

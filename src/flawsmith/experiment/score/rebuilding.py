@@ -262,8 +262,8 @@ def _words(system: System) -> tuple[str, str]:
     if isinstance(system, ExemplarDbsGan):
         return (
             "the real surface with the defect removed, the label map, tone and grain of the "
-            f"defect, and the real defect itself with its contrast changed by up to {CONTRAST:.0%}, "
-            "as in training",
+            "defect, and the real defect itself with its contrast changed by up to "
+            f"{CONTRAST:.0%}, as in training",
             "the surface with that disturbed defect pasted in",
         )
     if isinstance(system, RealBackgroundDbsGan):

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -17,6 +18,7 @@ from flawsmith.line.results import ImageInspection
 from flawsmith.line.store import Store
 from flawsmith.line.store.part_record import PartRecord
 from flawsmith.line.store.tables import PartRow
+from flawsmith.line.store.waiting import keep_waiting, waiting_views
 
 MAX_OPEN = 1000
 """Parts that wait for a view, or for a store that works again; more are not accepted."""
@@ -59,6 +61,7 @@ class _Waiting:
         since: when its first image was taken up, on a monotonic clock.
         last: when its last one was.
         refusals: sha256 -> refusal, of those that have one.
+        kept: how many of its views the store keeps until it has the part.
         not_before: after a store that failed: when to try again.
     """
 
@@ -66,14 +69,16 @@ class _Waiting:
     since: float
     last: float
     refusals: dict[str, str] = field(default_factory=dict)
+    kept: int = 0
     not_before: float | None = None
 
 
 class ServiceParts:
     """Collects the views of parts, and keeps each part until the store has it.
 
-    Unlike `PartAssembler`, which reads images that are still there after a stop, it outlives a
-    store that fails, and it knows an image that a client sends again. One thread uses it.
+    Unlike `PartAssembler`, which reads images that are still there after a stop, it keeps the views
+    that wait in the store, outlives a store that fails, and knows an image that a client sends
+    again. One thread uses it.
 
     Args:
         inspector: inspects, decides and stores.
@@ -109,8 +114,8 @@ class ServiceParts:
         """Inspect an image, and conclude its part if nothing is missing any more.
 
         Raises:
-            FlawsmithError: if the image could not be kept, and is not inspected; or if the part
-                could not be stored: it stays, and is tried again.
+            FlawsmithError: if the image could not be kept, and is not inspected; or if the view or
+                its part could not be stored: it stays, and is tried again.
         """
         number = self._inspector.store.find_copy(image.part, image.view, image.sha256)
         if number is not None:
@@ -126,8 +131,33 @@ class ServiceParts:
         names = {view.view for view in waiting.part.views}
         missing = tuple(view for view in self.expected if view not in names)
         if missing and len(waiting.part.views) < MAX_VIEWS:
+            self._keep(waiting)
             return Outcome(None, missing, seen, refusal)
         return Outcome(self._conclude(waiting), (), seen, refusal)
+
+    def restore(self) -> None:
+        """Take up the parts that an earlier process of the same name was waiting for.
+
+        Raises:
+            FlawsmithError: if the store cannot be read.
+        """
+        if self._inspector.holder is None:
+            return
+        for view in waiting_views(self._inspector.store, self._inspector.holder):
+            found = view.inspection
+            ago = max(0.0, (datetime.now(UTC) - view.received_at).total_seconds())
+            received = self._clock() - ago
+            if found.part not in self._open:
+                part = OpenPart(found.part, started_at=view.received_at)
+                self._open[found.part] = _Waiting(part, received, received)
+            waiting = self._open[found.part]
+            waiting.part.views.append(found)
+            waiting.part.pixels.append(None)
+            waiting.part.busy += sum(found.seconds.values())
+            waiting.last = max(waiting.last, received)
+            waiting.kept += 1
+            if view.refusal:
+                waiting.refusals[found.sha256] = view.refusal
 
     def settle(self, *, everything: bool = False) -> list[str]:
         """Conclude the parts that have waited too long, or could not be stored before.
@@ -154,6 +184,15 @@ class ServiceParts:
                     if not everything:
                         break  # the others would fail as slowly
         return failed
+
+    def _keep(self, waiting: _Waiting) -> None:
+        """Store the views of a part that waits, before anyone is told that they were taken."""
+        store, holder = self._inspector.store, self._inspector.holder
+        if holder is None:
+            return
+        for view in waiting.part.views[waiting.kept :]:
+            keep_waiting(store, holder, view, waiting.refusals.get(view.sha256, ""))
+            waiting.kept += 1
 
     def _look(self, image: PartImage, waiting: _Waiting) -> ImageInspection:
         for view in waiting.part.views:

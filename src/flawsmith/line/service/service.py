@@ -137,7 +137,8 @@ class Service:
             )
 
     def start(self) -> None:
-        """Begin to inspect, and to deliver what an earlier process left over."""
+        """Begin to inspect, and go on with what an earlier process waited for or left over."""
+        self._parts.restore()
         self._couriers.start()
         self._queue.start()
 

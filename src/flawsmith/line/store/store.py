@@ -25,6 +25,7 @@ from flawsmith.line.store.tables import (
     PartRow,
     RegionRow,
     ReviewRow,
+    WaitingRow,
 )
 
 PAGE = 200
@@ -129,6 +130,7 @@ class Store:
         audit_rate: float | None = None,
         sinks: Sequence[str] = (),
         once: bool = False,
+        holder: str | None = None,
     ) -> int:
         """Store a verdict with its images, and what is to be announced, in one transaction.
 
@@ -140,6 +142,7 @@ class Store:
             audit_rate: given if the lot fell on this part, at this share of passed parts.
             sinks: names of those that are to be told.
             once: refuse images of which one is stored already (same path and content).
+            holder: name of the service whose waiting views of this part are settled with it.
 
         Returns:
             The sequence number; the one of before if the same handling is stored already.
@@ -166,7 +169,6 @@ class Store:
                     started_at=started_at or now, finished_at=now, seconds=seconds, images=rows,
                 )
             )  # fmt: skip
-            session.flush()
             _add_regions(session, rows, images)
             if audit_rate is not None:
                 session.add(AuditRow(part_id=number, rate=audit_rate, sampled_at=now))
@@ -174,6 +176,8 @@ class Store:
                 DeliveryRow(part_id=number, sink=sink, attempts=0, next_try_at=now)
                 for sink in dict.fromkeys(sinks)
             )
+            settled = (WaitingRow.holder == holder) & (WaitingRow.part == verdict.part)
+            session.execute(sa.delete(WaitingRow).where(settled))
         return number
 
     def key(self, name: str) -> bytes:
@@ -298,6 +302,7 @@ def _add_regions(
     session: Session, rows: Sequence[ImageRow], images: Sequence[ImageInspection]
 ) -> None:
     """Insert plain rows: for an image with hundreds of regions a third of the time of objects."""
+    session.flush()  # the images have their numbers
     regions = [
         _region_values(row.id, position, region)
         for row, image in zip(rows, images, strict=True)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Schemas from the first to the one of these tables, each with a file in ``migrations``."""
 
 
@@ -192,3 +192,22 @@ class DeliveryRow(Base):
     next_try_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+
+
+class WaitingRow(Base):
+    """A view that was answered for while others of its part are missing; see `store.waiting`.
+
+    Attributes:
+        holder: name of the service that waits.
+        refusal: why it could not inspect the view, or empty.
+        inspection: all of `ImageInspection`.
+    """
+
+    __tablename__ = "waiting"
+    __table_args__ = (Index(None, "holder", "part"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    part: Mapped[str]
+    received_at: Mapped[datetime]
+    refusal: Mapped[str]
+    inspection: Mapped[dict[str, Any]]

@@ -1,0 +1,21 @@
+"""Views that wait for others of their part."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Make the table; what waited before was in memory alone."""
+    op.create_table(
+        "waiting",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("holder", sa.String, nullable=False),
+        sa.Column("part", sa.String, nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("refusal", sa.String, nullable=False),
+        sa.Column("inspection", sa.JSON, nullable=False),
+    )
+    op.create_index("ix_waiting_holder_part", "waiting", ["holder", "part"])

@@ -1,0 +1,61 @@
+"""Views that were answered for but have no verdict yet: a kill must not lose them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from flawsmith.line.results import ImageInspection
+from flawsmith.line.store.store import Store
+from flawsmith.line.store.tables import WaitingRow
+
+
+@dataclass(frozen=True)
+class WaitingView:
+    """One inspected image of a part whose other views are missing.
+
+    Attributes:
+        received_at: when it was kept.
+        refusal: why the service could not inspect it, or empty.
+    """
+
+    inspection: ImageInspection
+    received_at: datetime
+    refusal: str = ""
+
+
+def keep_waiting(
+    store: Store, holder: str, inspection: ImageInspection, refusal: str = ""
+) -> datetime:
+    """Store a view durably until its part is recorded; return when that was.
+
+    Args:
+        store: where.
+        holder: name of the service that waits; several may share a store.
+        inspection: of the view.
+        refusal: why it could not be inspected, or empty.
+
+    Raises:
+        FlawsmithError: if it could not be stored.
+    """
+    now = datetime.now(UTC)
+    with store.transaction() as session:
+        session.add(
+            WaitingRow(
+                holder=holder, part=inspection.part, received_at=now, refusal=refusal,
+                inspection=inspection.model_dump(mode="json"),
+            )
+        )  # fmt: skip
+    return now
+
+
+def waiting_views(store: Store, holder: str) -> list[WaitingView]:
+    """Return the views that a service kept and whose parts are not recorded, oldest first."""
+    found = sa.select(WaitingRow).where(WaitingRow.holder == holder).order_by(WaitingRow.id)
+    with store.reading() as session:
+        return [
+            WaitingView(
+                ImageInspection.model_validate(row.inspection), row.received_at, row.refusal
+            )
+            for row in session.scalars(found)
+        ]
