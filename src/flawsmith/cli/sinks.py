@@ -14,6 +14,7 @@ from flawsmith.errors import FlawsmithError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flawsmith.line.sinks.outbox import Outbox, SinkState
     from flawsmith.line.store import Store
 
 SinkUrls = Annotated[
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     sinks = typer.Typer(no_args_is_help=True, help="What receivers of verdicts have been told.")
     sinks.command("status")(status)
     sinks.command("retry")(retry)
+    sinks.command("skip")(skip)
     app.add_typer(sinks, name="sinks")
 
 
@@ -41,8 +43,6 @@ def status(
     import dataclasses
     from json import dumps
 
-    from rich.table import Table
-
     from flawsmith.line.sinks.outbox import Outbox
 
     with open_store(store) as opened:
@@ -53,21 +53,22 @@ def status(
     elif not states:
         console.print("no sink has ever been given to this store")
     else:
-        table = Table("sink", "delivered", "waiting", "since", "tries", "last error")
-        for s in states:
-            since = f"{s.lag_seconds:.0f} s" if s.pending else ""
-            cells = [
-                s.sink,
-                str(s.delivered),
-                str(s.pending),
-                since,
-                str(s.attempts),
-                s.error or "",
-            ]
-            table.add_row(*(cell.replace("[", r"\[") for cell in cells))
-        console.print(table)
+        for state in states:
+            print(_words(state))
     if any(state.pending for state in states):
         raise typer.Exit(1)
+
+
+def _words(state: SinkState) -> str:
+    told = f"{state.sink}: {state.delivered} delivered"
+    told += f", {state.skipped} skipped" * bool(state.skipped)
+    if not state.pending:
+        return f"{told}, nothing waits"
+    tries = f"{state.attempts} tries" if state.attempts != 1 else "1 try"
+    return (
+        f"{told}, {state.pending} waiting since {state.lag_seconds:.0f} s; the oldest is "
+        f"{state.first_pending}, after {tries}: {state.error or 'not tried yet'}"
+    )
 
 
 def retry(
@@ -81,16 +82,39 @@ def retry(
 
     with open_store(store) as opened:
         outbox = Outbox(opened)
-        known = [state.sink for state in outbox.states()]
-        if sink is not None and sink not in known:
-            from flawsmith.registry import nearest_name
-
-            raise FlawsmithError(
-                f"no sink {sink} in this store{nearest_name(sink, known)} "
-                f"(known: {', '.join(known) or 'none'})"
-            )
+        if sink is not None:
+            _require_sink(outbox, sink)
         count = outbox.retry(sink)
     console.print(f"{count} messages are due now")
+
+
+def skip(
+    sink: Annotated[str, typer.Argument(help="Name, as flawsmith sinks status shows it.")],
+    message: Annotated[int, typer.Option(help="Number of the oldest message, which is given up.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the message.")],
+    store: StoreUrl = "results.db",
+) -> None:
+    """Give up the message that a sink will never take, so that those behind it get through."""
+    from flawsmith.line.sinks.outbox import Outbox
+
+    with open_store(store) as opened:
+        outbox = Outbox(opened)
+        _require_sink(outbox, sink)
+        outbox.skip(sink, message, reason)
+    console.print(
+        f"{sink} will not be told of result {message}; flawsmith results has it", markup=False
+    )
+
+
+def _require_sink(outbox: Outbox, sink: str) -> None:
+    from flawsmith.registry import nearest_name
+
+    known = [state.sink for state in outbox.states()]
+    if sink not in known:
+        raise FlawsmithError(
+            f"no sink {sink} in this store{nearest_name(sink, known)} "
+            f"(known: {', '.join(known) or 'none'})"
+        )
 
 
 @contextmanager

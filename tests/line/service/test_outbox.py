@@ -130,6 +130,33 @@ def test_retry_makes_a_message_due_at_once(store):
     courier.stop()
 
 
+def test_a_message_that_is_never_taken_can_be_given_up(store):
+    failing = FakeSink("a", failures=10**9)
+    numbers = [record(store, f"p{n}", ["a", "b"]) for n in range(3)]
+    couriers = Couriers(store, [failing], HASTE)
+    couriers.start()
+    wait_for(lambda: failing.tried, "try")
+    outbox = Outbox(store)
+    with pytest.raises(FlawsmithError, match=f"message {numbers[1]} does not hold up a: the old"):
+        outbox.skip("a", numbers[1], "wrong number")
+    outbox.skip("a", numbers[0], "the receiver refuses it")
+    wait_for(lambda: numbers[1] in failing.tried, "the next one")
+    failing.failures = 0
+    wait_for(delivered(store, 2), "deliveries")
+    couriers.stop()
+    assert sequences(failing) == numbers[1:]
+    state, other = outbox.states()
+    assert (state.delivered, state.skipped, state.pending, state.first_pending) == (2, 1, 0, None)
+    assert (other.sink, other.pending, other.skipped) == ("b", 3, 0)
+    assert outbox.retry("a") == 0
+    assert outbox.lag("a") == (0, 0.0)
+    with store.reading() as session:
+        kept = session.scalars(sa.select(DeliveryRow).where(DeliveryRow.skipped_at.is_not(None)))
+        assert [row.last_error for row in kept] == ["skipped: the receiver refuses it"]
+    with pytest.raises(FlawsmithError, match="nothing waits"):
+        outbox.skip("a", numbers[0], "again")
+
+
 def test_waits_grow_to_a_limit_and_differ():
     patience = Patience(first=1, longest=300)
     waits = [[patience.after(n) for _ in range(50)] for n in (1, 2, 5, 9, 10, 10**6)]

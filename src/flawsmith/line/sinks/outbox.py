@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from flawsmith.errors import FlawsmithError
 from flawsmith.line.sinks.base import Message
 from flawsmith.line.sinks.message import build_message
 from flawsmith.line.store import Store
@@ -38,6 +39,7 @@ class SinkState:
     Attributes:
         delivered: messages that it has taken.
         pending: messages that it has not.
+        skipped: messages that a person gave up.
         first_pending: sequence number of the oldest of those; None if there is none.
         lag_seconds: age of that one.
         attempts: tries at that one so far.
@@ -48,6 +50,7 @@ class SinkState:
     sink: str
     delivered: int
     pending: int
+    skipped: int = 0
     first_pending: int | None = None
     lag_seconds: float = 0.0
     attempts: int = 0
@@ -79,7 +82,7 @@ class Outbox:
                 .where(
                     DeliveryRow.sink == sink,
                     DeliveryRow.part_id > after,
-                    DeliveryRow.delivered_at.is_(None),
+                    DeliveryRow.waits(),
                 )
                 .order_by(DeliveryRow.part_id)
                 .limit(1)
@@ -109,20 +112,44 @@ class Outbox:
 
     def retry(self, sink: str | None = None) -> int:
         """Make everything that waits due at once; return how many messages that are."""
-        step = sa.update(DeliveryRow).where(DeliveryRow.delivered_at.is_(None))
+        step = sa.update(DeliveryRow).where(DeliveryRow.waits())
         if sink is not None:
             step = step.where(DeliveryRow.sink == sink)
         step = step.values(next_try_at=datetime.now(UTC)).returning(DeliveryRow.id)
         with self._store.transaction() as session:
             return len(session.scalars(step).all())
 
+    def skip(self, sink: str, sequence: int, reason: str) -> None:
+        """Give up the oldest message of a sink, which holds up all behind it; its row stays.
+
+        Args:
+            sink: its name.
+            sequence: of the message, so that no other one is given up by mistake.
+            reason: of the person who does it.
+
+        Raises:
+            FlawsmithError: if another message, or none, is the oldest that waits.
+        """
+        delivery, _ = self.next(sink)
+        if delivery is None or delivery.sequence != sequence:
+            oldest = "nothing waits" if delivery is None else f"the oldest is {delivery.sequence}"
+            raise FlawsmithError(
+                f"message {sequence} does not hold up {sink}: {oldest}; "
+                "flawsmith sinks status shows it"
+            )
+        step = sa.update(DeliveryRow).where(DeliveryRow.id == delivery.id, DeliveryRow.waits())
+        values = {"skipped_at": datetime.now(UTC), "last_error": f"skipped: {reason}"[:MAX_ERROR]}
+        with self._store.transaction() as session:
+            session.execute(step.values(values))
+
     def states(self) -> list[SinkState]:
         """Return how far every sink is that has ever been written to, by name."""
-        waits = DeliveryRow.delivered_at.is_(None)
+        waits = DeliveryRow.waits()
         rows = sa.select(
             DeliveryRow.sink,
-            sa.func.count(),
+            sa.func.count(sa.case((waits, 1))),
             sa.func.count(DeliveryRow.delivered_at),
+            sa.func.count(DeliveryRow.skipped_at),
             sa.func.min(sa.case((waits, DeliveryRow.part_id))),
         )
         rows = rows.group_by(DeliveryRow.sink).order_by(DeliveryRow.sink)
@@ -130,7 +157,7 @@ class Outbox:
             found = session.execute(rows).all()
             heads = {
                 (row.sink, row.part_id): (row, finished)
-                for sink, _, _, first in found
+                for sink, *_, first in found
                 if first is not None
                 for row, finished in session.execute(
                     sa.select(DeliveryRow, PartRow.finished_at)
@@ -138,14 +165,14 @@ class Outbox:
                     .where(DeliveryRow.sink == sink, DeliveryRow.part_id == first)
                 )
             }
-            return [_state(*row, *heads.get((row[0], row[3]), (None, None))) for row in found]
+            return [_state(*row, *heads.get((row[0], row[-1]), (None, None))) for row in found]
 
     def lag(self, sink: str) -> tuple[int, float]:
         """Return how many messages wait for a sink, and the age of the oldest in seconds."""
         waiting = (
             sa.select(sa.func.count(), sa.func.min(PartRow.finished_at))
             .join(DeliveryRow, PartRow.id == DeliveryRow.part_id)
-            .where(DeliveryRow.sink == sink, DeliveryRow.delivered_at.is_(None))
+            .where(DeliveryRow.sink == sink, DeliveryRow.waits())
         )
         with self._store.reading() as session:
             count, oldest = session.execute(waiting).one()
@@ -154,16 +181,17 @@ class Outbox:
 
 def _state(
     sink: str,
-    total: int,
+    pending: int,
     delivered: int,
+    skipped: int,
     first: int | None,
     row: DeliveryRow | None,
     finished: datetime | None,
 ) -> SinkState:
     if row is None or first is None:
-        return SinkState(sink, delivered, total - delivered)
+        return SinkState(sink, delivered, pending, skipped)
     return SinkState(
-        sink=sink, delivered=delivered, pending=total - delivered, first_pending=first,
+        sink=sink, delivered=delivered, pending=pending, skipped=skipped, first_pending=first,
         lag_seconds=_age(finished), attempts=row.attempts, next_try_at=row.next_try_at,
         error=row.last_error,
     )  # fmt: skip

@@ -70,9 +70,7 @@ def retain(
     before = now - timedelta(days=keep_days)
     plain = (PartRow.verdict == Verdict.PASS.value) & ~PartRow.audit.has() & ~PartRow.reviews.any()
     old = PartRow.finished_at < before
-    undelivered = sa.exists().where(
-        DeliveryRow.part_id == PartRow.id, DeliveryRow.delivered_at.is_(None)
-    )
+    undelivered = sa.exists().where(DeliveryRow.part_id == PartRow.id, DeliveryRow.waits())
     removed = _remove(store, [old, plain, ~undelivered], dry_run=dry_run)
     reviewed = 0
     if keep_reviewed_days is not None:

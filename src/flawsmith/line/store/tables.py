@@ -3,7 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 REVISIONS = ("0001", "0002", "0003", "0004")
@@ -178,6 +187,7 @@ class DeliveryRow(Base):
     Attributes:
         next_try_at: not before this time; due at once from the start.
         delivered_at: None until the sink has taken it.
+        skipped_at: when a person gave it up; the sink will not be told.
     """
 
     __tablename__ = "deliveries"
@@ -192,6 +202,12 @@ class DeliveryRow(Base):
     next_try_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None]
     last_error: Mapped[str | None]
+    skipped_at: Mapped[datetime | None]
+
+    @classmethod
+    def waits(cls) -> ColumnElement[bool]:
+        """Return the condition of a message that the sink has still to be told."""
+        return cls.delivered_at.is_(None) & cls.skipped_at.is_(None)
 
 
 class WaitingRow(Base):

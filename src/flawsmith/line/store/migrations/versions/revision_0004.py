@@ -1,4 +1,4 @@
-"""Views that wait for others of their part."""
+"""Views that wait for others of their part, and messages that a person gave up."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,8 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Make the table; what waited before was in memory alone."""
+    """Add them; what waited before was in memory alone, and nothing could be given up."""
+    op.add_column("deliveries", sa.Column("skipped_at", sa.DateTime(timezone=True)))
     op.create_table(
         "waiting",
         sa.Column("id", sa.Integer, primary_key=True),
