@@ -80,7 +80,7 @@ def main() -> None:
         usable = [r for r in dataset.usable() if r.fold != settings.fold and r.source == "real"]
         drawn = []
         for source, records in ((made, made.records), (dataset, usable)):
-            shown = [r for r in records if defect.name in r.labels]
+            shown = [r for r in records if defect.name in set(r.labels) - set(r.weak_labels)]
             picks = rng.permutation(len(shown))[: arguments.count]
             drawn.append([crop(source, shown[i], defect.id, settings.tile_size) for i in picks])
         if not drawn[0] or not drawn[1]:
