@@ -1,6 +1,6 @@
 """What a system is asked for: label maps out of the banks, and the real pixels that it needs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,13 +13,9 @@ from flawsmith.data.dataset import DefectDataset, ImageRecord, LabelMap
 from flawsmith.data.mask_bank import MaskBank
 from flawsmith.data.mask_bank.appearance import Exemplar, Surface
 from flawsmith.data.mask_bank.bank import Seat
-from flawsmith.data.mask_bank.instances import MaskInstance
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SampleRequest
-
-SURFACE_TRIES = 12
-"""Regions to look at for one that is like a surface on which the class was seen."""
 
 
 @dataclass(frozen=True)
@@ -112,52 +108,17 @@ class Banks:
     ) -> tuple[DrawnBackground, Seat | None]:
         """Return a region at the edge of an image, and the defect that was so in its own."""
         assert self.backgrounds is not None
-        bank, instance = self.backgrounds, self.masks.choose(rng, class_id, sizes=sizes)
-
-        def region() -> DrawnBackground:
-            return bank.draw(rng, size, size, needed=instance.covers, edges=instance.edges)
-
+        instance = self.masks.choose(rng, class_id, sizes=sizes)
         try:
-            background = self._alike(rng, [instance], region)
+            background = self.backgrounds.draw(
+                rng, size, size, needed=instance.covers, edges=instance.edges
+            )
         except FlawsmithError:
             return self._background(rng, class_id, size), None
         assert background.anchor is not None
         return background, Seat(instance, background.anchor)
 
     def _background(self, rng: np.random.Generator, class_id: int, size: int) -> DrawnBackground:
-        """Return a region like those on which the class was seen."""
-        return self._alike(
-            rng,
-            self.masks.instances[class_id],
-            lambda: self._any_background(rng, class_id, size),
-        )
-
-    def _alike(
-        self,
-        rng: np.random.Generator,
-        instances: Sequence[MaskInstance],
-        region: Callable[[], DrawnBackground],
-    ) -> DrawnBackground:
-        """Return a region, taken with the probability that it is like what is around an instance.
-
-        A class may live on one kind of surface: on another its defects look like nothing that a
-        line will see. Of `SURFACE_TRIES` regions that were not taken it is the likest.
-        """
-        seen = self.masks.surfaces(instances)
-        tried: list[tuple[float, DrawnBackground]] = []
-        while len(tried) < SURFACE_TRIES:
-            background = region()
-            if not len(seen):
-                return background
-            likeness = float(np.exp(Surface.of(background.image).likeness(seen).max()))
-            if rng.random() < likeness:
-                return background
-            tried.append((likeness, background))
-        return max(tried, key=lambda one: one[0])[1]
-
-    def _any_background(
-        self, rng: np.random.Generator, class_id: int, size: int
-    ) -> DrawnBackground:
         """Return a region on which the class occurs: like its mask's, or at least of a kind."""
         assert self.backgrounds is not None
         needed = self.masks.draw_needed(rng, class_id)

@@ -116,16 +116,11 @@ class Surface:
         chosen = values if seen is None or not seen.any() else values[seen]
         return cls(float(chosen.mean()), float(chosen.std()))
 
-    def likeness(self, others: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the logarithm of how much other surfaces are like this one, 0 for the same.
-
-        Args:
-            others: N x 2, tone and roughness of each.
-        """
-        tone = (self.tone - others[:, 0]) / TONE_TOLERANCE
-        ratio = np.log((self.roughness + LEAST_ROUGHNESS) / (others[:, 1] + LEAST_ROUGHNESS))
-        logarithm: NDArray[np.float64] = -0.5 * (tone**2 + (ratio / ROUGHNESS_TOLERANCE) ** 2)
-        return logarithm
+    def likeness(self, other: "Surface") -> float:
+        """Return the logarithm of how much another surface is like this one, 0 for the same."""
+        tone = (self.tone - other.tone) / TONE_TOLERANCE
+        ratio = np.log((self.roughness + LEAST_ROUGHNESS) / (other.roughness + LEAST_ROUGHNESS))
+        return -0.5 * float(tone**2 + (ratio / ROUGHNESS_TOLERANCE) ** 2)
 
 
 def surface_around(appearance: Appearance, mask: Mask, schema: Schema) -> Surface:

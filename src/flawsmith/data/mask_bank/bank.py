@@ -89,7 +89,7 @@ class MaskBank:
         self.classes = sorted(self.instances)
         self._weights = {c: _weights(self.instances[c]) for c in self.classes}
         self._fitting: dict[frozenset[int], list[int]] = {}
-        self._around: dict[int, tuple[float, float]] = {}
+        self._around: dict[int, list[Surface]] = {}
         self._makers: dict[int, ShapeMaker] = {}
         self.has_grain = has_grain(instances)
         self.shows_pictures = any(i.appearance is not None for i in instances)
@@ -242,23 +242,19 @@ class MaskBank:
         if self.shows_pictures:
             weights = weights * np.where([i.is_cut for i in known], CUT_WEIGHT, 1.0)
         if surface is not None and self.shows_pictures:
-            likeness = surface.likeness(self.surfaces(known))
+            likeness = np.array([surface.likeness(s) for s in self._surfaces(class_id)])
             weights = weights * np.exp(likeness - likeness[weights > 0].max())
         return known[int(rng.choice(len(known), p=weights / weights.sum()))]
 
-    def surfaces(self, instances: Sequence[MaskInstance]) -> NDArray[np.float64]:
-        """Return N x 2: tone and roughness around each defect; none if no pictures are kept."""
-        if not self.shows_pictures:
-            return np.zeros((0, 2))
-        return np.array([self._surface(instance) for instance in instances]).reshape(-1, 2)
-
-    def _surface(self, instance: MaskInstance) -> tuple[float, float]:
-        key = id(instance)
-        if key not in self._around:
-            assert instance.appearance is not None
-            around = surface_around(instance.appearance, instance.mask, self.schema)
-            self._around[key] = (around.tone, around.roughness)
-        return self._around[key]
+    def _surfaces(self, class_id: int) -> list[Surface]:
+        """Return what is around each defect of a class whose pictures are kept."""
+        if class_id not in self._around:
+            self._around[class_id] = [
+                surface_around(i.appearance, i.mask, self.schema)
+                for i in self.instances[class_id]
+                if i.appearance is not None
+            ]
+        return self._around[class_id]
 
     def _name(self, class_id: int) -> str:
         ids = range(1, self.schema.num_defects + 1)
