@@ -74,6 +74,8 @@ def main() -> None:
     settings = SynthesisSettings.load(arguments.synthetic)
     if settings is None:
         raise SystemExit(f"{arguments.synthetic} was not made by flawsmith synthesize")
+    if all(record.mask_file_name is None for record in made):
+        raise SystemExit(f"{arguments.synthetic} has no masks, so nobody knows where to cut")
     arguments.out.mkdir(parents=True, exist_ok=True)
     for defect in dataset.schema.defects:
         rng = np.random.default_rng((arguments.seed, defect.id))
@@ -85,7 +87,7 @@ def main() -> None:
             drawn.append([crop(source, shown[i], defect.id, settings.tile_size) for i in picks])
         if not drawn[0] or not drawn[1]:
             continue
-        path = arguments.out / f"{defect.name}.png"
+        path = arguments.out / f"{defect.id}_{defect.name.replace('/', '-')}.png"
         if arguments.blind:
             pairs = [(p, "synthetic") for p in drawn[0]] + [(p, "real") for p in drawn[1]]
             pairs = [pairs[i] for i in rng.permutation(len(pairs))]

@@ -93,6 +93,7 @@ def test_wrong_option_ends_with_one_message(pouch_folder, tmp_path):
         (["--model", "patchcor"], "--model patchcor"),
         (["--amount", "1.5"], "'amounts.0' = '1.5'"),
         (["--amount", "groove=0"], "'class_amounts.groove' = '0'"),
+        (["--amount", "groove=0.5", "--amount", "groove=0.2"], "a class has one amount"),
         (["--amount", "dent=0.5"], "'dent' is no defect"),
         (["--amount", "groove=0.5", "--amount", "0.5"], "exclude each other"),
         (["--amount", "groove=0.5", "--each-class"], "do one of both"),

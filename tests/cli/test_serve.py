@@ -134,7 +134,7 @@ def test_inspect_tells_sinks_too_and_keeps_what_they_do_not_take(model, tmp_path
     wrong = flawsmith(*skip, "--message", 7, cwd=tmp_path, status=2)
     assert "the oldest is 1" in " ".join(wrong.stderr.split())
     text = flawsmith("sinks", "status", cwd=tmp_path, status=1).stdout
-    assert "http://127.0.0.1:9/nobody: 0 delivered, 1 waiting since" in text
+    assert "http://127.0.0.1:9/nobody: 0 delivered, 1 waiting for" in text
     assert "the oldest is 1, after 1 try: " in text
     done = flawsmith(*skip, "--message", 1, cwd=tmp_path)
     assert "will not be told of result 1" in " ".join(done.stdout.split())

@@ -145,6 +145,8 @@ def _amounts(words: list[str]) -> dict[str, object]:
             f"--amount {' --amount '.join(words)}: shares to choose from and shares of classes "
             "exclude each other; give one kind, such as --amount scratch=0.5 --amount patch=0.25"
         )
+    if len({name for name, *_ in named}) < len(named):
+        raise FlawsmithError(f"--amount {' --amount '.join(words)}: a class has one amount")
     if named:
         return {"class_amounts": {name: share for name, _, share in named}}
     return {"amounts": words or None}

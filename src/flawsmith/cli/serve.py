@@ -45,6 +45,10 @@ def serve(
     device: Device = "CPU",
     audit: Audit = 0.0,
     keep_images: KeepImages = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of this service; it finds its waiting parts again. [MACHINE:PORT]"),
+    ] = None,
 ) -> None:
     """Inspect posted images: verdict and regions in the answer, stored before it is given."""
     _require_extra()
@@ -67,7 +71,7 @@ def serve(
         inspector = Inspector(
             placed, identity, accepted, opened, sinks=[s.name for s in sinks],
             audit=AuditLot(opened, audit).rate_for if audit else None,
-            holder=f"{socket.gethostname()}:{port}",
+            holder=name or f"{socket.gethostname()}:{port}",
         )  # fmt: skip
         archive = ImageArchive(keep_images, opened) if keep_images is not None else None
         service = Service(inspector, settings, sinks, archive=archive)
@@ -75,7 +79,15 @@ def serve(
 
 
 def _announce(url: str, inspector: Inspector) -> None:
+    from flawsmith.line.store.waiting import waiting_elsewhere
+
     views = ", ".join(inspector.rules.expected_views) or "any"
+    for holder, count in waiting_elsewhere(inspector.store, inspector.holder or "").items():
+        console.print(
+            f"note: {count} views wait for the service {holder} of this store; if it was renamed, "
+            f"start it with --name {holder}",
+            markup=False,
+        )
     console.print(
         f"model {inspector.identity[:16]}, views of a part: {views}, "
         f"store {inspector.store.name}\nserving at {url} (description: {url}/openapi.json)",

@@ -66,7 +66,7 @@ def _words(state: SinkState) -> str:
         return f"{told}, nothing waits"
     tries = f"{state.attempts} tries" if state.attempts != 1 else "1 try"
     return (
-        f"{told}, {state.pending} waiting since {state.lag_seconds:.0f} s; the oldest is "
+        f"{told}, {state.pending} waiting for {state.lag_seconds:.0f} s; the oldest is "
         f"{state.first_pending}, after {tries}: {state.error or 'not tried yet'}"
     )
 

@@ -15,7 +15,7 @@ from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.part_images import Header, PartImage, printable
 from flawsmith.line.store import Store
-from flawsmith.line.store.tables import ImageRow
+from flawsmith.line.store.tables import ImageRow, WaitingRow
 from flawsmith.storage import PARTIAL, write_bytes, write_text
 
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "BMP": ".bmp"}
@@ -153,7 +153,9 @@ class ImageArchive:
         """Return the file names of all images in the store, wherever their folder was then."""
         with self._store.reading() as session:
             paths = session.scalars(sa.select(ImageRow.path).execution_options(yield_per=10_000))
-            names = (path.rpartition("/")[2] for path in paths)
+            names = {path.rpartition("/")[2] for path in paths}
+            waiting = session.scalars(sa.select(WaitingRow.inspection))
+            names |= {str(view["image"]).rpartition("/")[2] for view in waiting}
             return {name for name in names if _KEPT_NAME.fullmatch(name)}
 
     def _path(self, image: PartImage, data: bytes) -> Path:

@@ -41,5 +41,8 @@ def test_each_class_takes_what_is_best_for_itself():
         tried(0.25, 0.3, crack=0.5, fray=0.1, same=0.1),
         tried(1.0, 0.3, crack=0.3, fray=0.3),
     ]
-    expected = {"crack": 0.25, "fray": 0.0, "same": 0.0, "absent": 0.25}
+    # Where all runs are alike nothing was learned: the usual amount.
+    expected = {"crack": 0.25, "fray": 0.0, "same": 0.25, "absent": 0.25}
     assert best_of_each(runs, list(expected)) == expected
+    combined = tried({"crack": 0.25, "fray": 0.0}, 0.9, crack=0.1, fray=0.9, same=0.9)
+    assert best_of_each([*runs, combined], list(expected)) == expected

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -61,10 +62,36 @@ def test_given_amounts_of_classes_are_not_chosen(pouch_folder, tmp_path):
     assert test.identity.model_config(step, test.mix("copy_paste")).data.synthetic_share == amount
     with pytest.raises(FlawsmithError, match="'dent' is no defect"):
         BenefitTest(pouch_folder, tmp_path, settings(class_amounts={"dent": 0.5}))
+    twice = settings(class_amounts={"groove": 0.5, "Groove": 0.25})
+    with pytest.raises(FlawsmithError, match="name a class twice"):
+        BenefitTest(pouch_folder, tmp_path, twice)
     with pytest.raises(FlawsmithError, match="one of both"):
         BenefitTest(
             pouch_folder, tmp_path, settings(class_amounts={"groove": 0.5}, each_class=True)
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({"each_class": True}, 0.25), ({"class_amounts": {"groove": 0.5}}, 0.5)]
+)
+def test_an_arm_that_no_fold_tried_takes_what_was_given_or_is_usual(
+    given, expected, pouch_folder, tmp_path
+):
+    made = {
+        "run": "r", "checkpoint": "c", "system": "dbs_gan", "fold": 1, "seed": 0, "plan": {},
+        "max_defects": 1, "tile_size": 32,
+        "data": DefectDataset.open(pouch_folder).fingerprint(),
+    }  # fmt: skip
+    folder = tmp_path / "set"
+    shutil.copytree(pouch_folder, folder)
+    (folder / "synthesis.json").write_text(json.dumps(made))
+    given |= {"schedules": ["mixed", "first"], "given": [("mine", str(folder))], "systems": []}
+    test = BenefitTest(pouch_folder, tmp_path / "out", settings(**given))
+    assert test.folds[0] != 1
+    assert test.screened("mine") == []
+    amount = test.mix("mine").amount
+    assert (amount["groove"] if isinstance(amount, dict) else amount) == expected
+    assert isinstance(amount, dict) == ("class_amounts" in given)
 
 
 def test_folds_with_more_defective_parts_come_first(pouch_folder):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,12 @@ from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.inspector import Inspector
 from flawsmith.line.replay import replay
-from flawsmith.line.results import ImageInspection, Verdict
+from flawsmith.line.results import ImageInspection, PartVerdict, Verdict
 from flawsmith.line.service.auth import is_loopback, read_token, require_token
 from flawsmith.line.service.parts import MAX_OPEN, ServiceParts
 from flawsmith.line.store import Store
 from flawsmith.line.store.tables import WaitingRow
-from flawsmith.line.store.waiting import keep_waiting, waiting_views
+from flawsmith.line.store.waiting import keep_waiting, waiting_elsewhere, waiting_views
 
 TOKEN = "0123456789abcdef"
 
@@ -186,19 +187,38 @@ def test_views_of_another_service_on_the_same_store_are_left_to_it(store):
     with client_of(store, views=["top", "bottom"]) as client:
         assert client.post("/parts/a/views/bottom", content=png()).status_code == 202
         assert client.post("/parts/a/views/top", content=png(1)).json()["verdict"] == "PASS"
+        assert verdicts(store) == [("a", Verdict.PASS)]
+    assert waiting_elsewhere(store, "line 1") == {"line 2": 1}  # not deleted with part a
+    keep_waiting(store, "line 2", theirs, "unreadable")
     (left,) = waiting_views(store, "line 2")
     assert (left.inspection, left.refusal) == (theirs, "unreadable")
 
 
-def test_what_waited_too_long_before_a_restart_is_concluded_at_once(store):
-    view = ImageInspection(image="a/top", sha256="1", part="a", view="top", width=8, height=8)
-    keep_waiting(store, "line 1", view)
+def test_after_a_restart_parts_wait_once_more_as_long(store):
+    view = ImageInspection(
+        image="a/top", sha256="1", part="a", view="top", model="fake", width=8, height=8
+    )
+    for _ in range(2):  # the answer to the first attempt was lost on its way
+        keep_waiting(store, "line 1", view)
     with store.transaction() as session:
-        session.execute(sa.update(WaitingRow).values(received_at=datetime(2026, 1, 1, tzinfo=UTC)))
-    with client_of(store, views=["top", "bottom"], timeout=30.0):
-        until(lambda: verdicts(store), "verdict")
-    assert verdicts(store) == [("a", Verdict.REVIEW)]
-    assert next(iter(store.find())).started_at.year == 2026
+        session.execute(sa.update(WaitingRow).values(received_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    with client_of(store, views=["top", "bottom"], timeout=30.0) as client:
+        time.sleep(0.6)
+        answer = client.post("/parts/a/views/bottom", content=png(1)).json()
+        assert (answer["verdict"], len(answer["images"])) == ("PASS", 2)
+    (record,) = store.find()
+    assert record.started_at.year == 2020
+    assert waiting_views(store, "line 1") == []
+
+
+def test_views_of_a_part_that_was_recorded_since_are_out_of_date(store):
+    keep_waiting(store, "line 1", ImageInspection(image="a/top", sha256="1", part="a", view="top"))
+    assert waiting_elsewhere(store, "line 2") == {"line 1": 1}
+    with client_of(store) as client:  # another service, or before its names were right
+        client.post("/parts/b", content=png())
+        image = ImageInspection(image="a/top", sha256="2", part="a")
+        store.record(PartVerdict(part="a", verdict=Verdict.PASS), [image])
+    assert waiting_views(store, "line 1") == []
 
 
 def test_a_model_that_breaks_is_no_pass_and_no_end(store):

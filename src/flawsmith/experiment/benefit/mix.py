@@ -95,15 +95,18 @@ def best_of_each(tried: Sequence[Tried], names: Sequence[str]) -> dict[str, floa
     """Return the amount of each class that is best for the class itself; of equals the smaller.
 
     Args:
-        tried: runs with one amount for all classes, and ``real``, whose amount is 0.
-        names: the classes; one without a figure gets the amount of `FALLBACK_MIX`.
+        tried: of it count runs with one amount for all classes, and ``real``, whose amount is 0.
+        names: the classes; one without a figure, or with the same in all runs, of which nothing can
+            be learned, gets the amount of `FALLBACK_MIX`.
     """
+    amounts = [(0.0 if one.mix is None else one.mix.amount, one.classes) for one in tried]
     chosen = {}
     for name in names:
-        known = [
-            (-one.classes[name], 0.0 if one.mix is None else _most(one.mix.amount))
-            for one in tried
-            if name in one.classes
-        ]
-        chosen[name] = min(known)[1] if known else _most(FALLBACK_MIX.amount)
+        known = {
+            (-classes[name], amount)
+            for amount, classes in amounts
+            if name in classes and not isinstance(amount, dict)
+        }
+        told = len({figure for figure, _ in known}) > 1
+        chosen[name] = min(known)[1] if told else _most(FALLBACK_MIX.amount)
     return chosen

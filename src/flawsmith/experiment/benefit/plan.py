@@ -105,6 +105,10 @@ def class_amounts(settings: BenefitSettings, schema: Schema) -> dict[str, float]
             "amounts of classes are given, and are to be chosen for each class; do one of both"
         )
     named = {schema.defect(name).name: value for name, value in settings.class_amounts.items()}
+    if len(named) < len(settings.class_amounts):
+        raise FlawsmithError(
+            f"amounts of {', '.join(settings.class_amounts)} name a class twice; give it one"
+        )
     return {name: named.get(name, 0.0) for name in schema.defect_names}
 
 

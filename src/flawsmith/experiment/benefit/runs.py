@@ -12,7 +12,7 @@ from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.folds import part_defects
-from flawsmith.data.tiles import DataConfig
+from flawsmith.data.tiles import DataConfig, SyntheticShare
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.benefit.finished import (
@@ -150,21 +150,22 @@ class BenefitTest:
         """Return amount and schedule of an arm; None while short runs that choose are missing."""
         settings = self.settings
         if not settings.chooses:
-            amount = self.class_amounts or settings.amounts[0]
-            return Mix(amount=amount, schedule=settings.schedules[0])
+            given = self.class_amounts or settings.amounts[0]
+            return Mix(amount=given, schedule=settings.schedules[0])
         tried = self.screened(arm)
         if tried is None:
             return None
-        if settings.each_class:
+        amount: SyntheticShare = self.class_amounts or FALLBACK_MIX.amount
+        if settings.each_class and tried:
             amount = best_of_each(tried, self.dataset.schema.defect_names)
-            tried = [one for one in tried if one.mix is None or one.mix.amount == amount]
-            fallback = Mix(amount=amount, schedule=settings.schedules[0])
-        else:
-            fallback = FALLBACK_MIX
+            tried = [one for one in tried if one.mix is not None and one.mix.amount == amount]
+        fallback = Mix(amount=amount, schedule=FALLBACK_MIX.schedule)
         return best_mix(tried, settings.schedules) or fallback
 
     def screened(self, arm: str) -> list[Tried] | None:
-        """Return what was tried for an arm; None while some miss."""
+        """Return what was tried for an arm, nothing if no fold chooses; None while some miss."""
+        if not any(step.kind == "screen" and step.arm == arm for step in self.steps):
+            return []
         found = []
         for step in self.steps:
             if step.kind == "screen" and step.arm in (arm, REAL):

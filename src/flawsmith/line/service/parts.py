@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -138,23 +137,25 @@ class ServiceParts:
     def restore(self) -> None:
         """Take up the parts that an earlier process of the same name was waiting for.
 
+        They wait once more as long: nobody could send the other views meanwhile.
+
         Raises:
             FlawsmithError: if the store cannot be read.
         """
         if self._inspector.holder is None:
             return
+        now = self._clock()
         for view in waiting_views(self._inspector.store, self._inspector.holder):
             found = view.inspection
-            ago = max(0.0, (datetime.now(UTC) - view.received_at).total_seconds())
-            received = self._clock() - ago
             if found.part not in self._open:
                 part = OpenPart(found.part, started_at=view.received_at)
-                self._open[found.part] = _Waiting(part, received, received)
+                self._open[found.part] = _Waiting(part, now, now)
             waiting = self._open[found.part]
+            if any((v.view, v.sha256) == (found.view, found.sha256) for v in waiting.part.views):
+                continue  # kept twice, where the answer to the first attempt was lost
             waiting.part.views.append(found)
             waiting.part.pixels.append(None)
             waiting.part.busy += sum(found.seconds.values())
-            waiting.last = max(waiting.last, received)
             waiting.kept += 1
             if view.refusal:
                 waiting.refusals[found.sha256] = view.refusal

@@ -133,7 +133,8 @@ class Service:
         if unstored:
             raise FlawsmithError(
                 "parts that could not be stored and have no verdict: "
-                f"{', '.join(unstored[:10])}; inspect them again"
+                f"{', '.join(unstored[:10])}; inspect again those that have none after the next "
+                "start"
             )
 
     def start(self) -> None:
@@ -219,7 +220,7 @@ class Service:
             outcome = await asyncio.shield(task)
         except FlawsmithError as error:
             _log.error("part %s is not stored yet: %s", part, error)
-            return self._busy(f"the verdict is not stored: {error}")
+            return self._busy(f"there is no verdict, and nothing is promised: {error}")
         return self._answer(outcome)
 
     async def _body(self, request: Request) -> bytes | Response:

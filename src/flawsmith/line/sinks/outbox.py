@@ -1,5 +1,6 @@
 """The outbox in the results store: what each sink has still to be told, and how it went so far."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -99,14 +100,22 @@ class Outbox:
 
     def delivered(self, delivery: Delivery) -> None:
         """Note that the sink has taken it."""
-        self._note(delivery, {"delivered_at": datetime.now(UTC), "last_error": None})
+        # Taken is taken, also if a person gave it up meanwhile.
+        values = {"delivered_at": datetime.now(UTC), "skipped_at": None, "last_error": None}
+        self._note(delivery, values)
 
     def failed(self, delivery: Delivery, error: str, next_try_at: datetime) -> None:
         """Note why a try failed and when the next one is due."""
-        self._note(delivery, {"last_error": error[:MAX_ERROR], "next_try_at": next_try_at})
+        values = {"last_error": error[:MAX_ERROR], "next_try_at": next_try_at}
+        self._note(delivery, values, DeliveryRow.waits())
 
-    def _note(self, delivery: Delivery, values: dict[str, object]) -> None:
-        step = sa.update(DeliveryRow).where(DeliveryRow.id == delivery.id)
+    def _note(
+        self,
+        delivery: Delivery,
+        values: Mapping[str, object],
+        *conditions: sa.ColumnElement[bool],
+    ) -> None:
+        step = sa.update(DeliveryRow).where(DeliveryRow.id == delivery.id, *conditions)
         with self._store.transaction() as session:
             session.execute(step.values(attempts=delivery.attempts + 1, **values))
 
@@ -140,7 +149,9 @@ class Outbox:
         step = sa.update(DeliveryRow).where(DeliveryRow.id == delivery.id, DeliveryRow.waits())
         values = {"skipped_at": datetime.now(UTC), "last_error": f"skipped: {reason}"[:MAX_ERROR]}
         with self._store.transaction() as session:
-            session.execute(step.values(values))
+            done = session.execute(step.values(values).returning(DeliveryRow.id)).all()
+        if not done:
+            raise FlawsmithError(f"message {sequence} was taken by {sink} just now")
 
     def states(self) -> list[SinkState]:
         """Return how far every sink is that has ever been written to, by name."""

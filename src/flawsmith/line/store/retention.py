@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flawsmith.errors import FlawsmithError
 from flawsmith.line.results import Verdict
 from flawsmith.line.store.store import Store
-from flawsmith.line.store.tables import DeliveryRow, PartRow
+from flawsmith.line.store.tables import DeliveryRow, PartRow, WaitingRow
 
 MAX_DAYS = 36_500
 BATCH = 500
@@ -72,6 +72,9 @@ def retain(
     old = PartRow.finished_at < before
     undelivered = sa.exists().where(DeliveryRow.part_id == PartRow.id, DeliveryRow.waits())
     removed = _remove(store, [old, plain, ~undelivered], dry_run=dry_run)
+    if not dry_run:  # views of services that never came back, as long as parts were kept
+        with store.transaction() as session:
+            session.execute(sa.delete(WaitingRow).where(WaitingRow.received_at < before))
     reviewed = 0
     if keep_reviewed_days is not None:
         settled = [

@@ -176,8 +176,8 @@ class Store:
                 DeliveryRow(part_id=number, sink=sink, attempts=0, next_try_at=now)
                 for sink in dict.fromkeys(sinks)
             )
-            settled = (WaitingRow.holder == holder) & (WaitingRow.part == verdict.part)
-            session.execute(sa.delete(WaitingRow).where(settled))
+            if holder is not None:
+                _end_waiting(session, holder, verdict.part)
         return number
 
     def key(self, name: str) -> bytes:
@@ -272,6 +272,11 @@ def _next_number(session: Session) -> int:
     step = sa.update(CounterRow).where(CounterRow.name == "part")
     step = step.values(value=CounterRow.value + 1)
     return session.execute(step.returning(CounterRow.value)).scalar_one()
+
+
+def _end_waiting(session: Session, holder: str, part: str) -> None:
+    settled = (WaitingRow.holder == holder, WaitingRow.part == part)
+    session.execute(sa.delete(WaitingRow).where(*settled))
 
 
 def _refuse_known(session: Session, images: Sequence[ImageInspection], store: str) -> None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from flawsmith.line.results import ImageInspection
 from flawsmith.line.store.store import Store
-from flawsmith.line.store.tables import WaitingRow
+from flawsmith.line.store.tables import PartRow, WaitingRow
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,15 @@ def keep_waiting(
 
 
 def waiting_views(store: Store, holder: str) -> list[WaitingView]:
-    """Return the views that a service kept and whose parts are not recorded, oldest first."""
-    found = sa.select(WaitingRow).where(WaitingRow.holder == holder).order_by(WaitingRow.id)
+    """Return the views that a service kept and whose parts are not recorded, oldest first.
+
+    A part that another service has recorded since is done: its views here are out of date.
+    """
+    newer = sa.exists().where(
+        PartRow.part == WaitingRow.part, PartRow.finished_at > WaitingRow.received_at
+    )
+    found = sa.select(WaitingRow).where(WaitingRow.holder == holder, ~newer)
+    found = found.order_by(WaitingRow.id)
     with store.reading() as session:
         return [
             WaitingView(
@@ -59,3 +66,15 @@ def waiting_views(store: Store, holder: str) -> list[WaitingView]:
             )
             for row in session.scalars(found)
         ]
+
+
+def waiting_elsewhere(store: Store, holder: str) -> dict[str, int]:
+    """Return the other services that wait for views in a store, each with how many it has kept."""
+    found = (
+        sa.select(WaitingRow.holder, sa.func.count())
+        .where(WaitingRow.holder != holder)
+        .group_by(WaitingRow.holder)
+        .order_by(WaitingRow.holder)
+    )
+    with store.reading() as session:
+        return {name: count for name, count in session.execute(found)}
