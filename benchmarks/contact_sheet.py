@@ -2,7 +2,8 @@
 
 One PNG a class: on the left defects of a synthetic set, on the right real ones of the parts that it
 may descend from, all cut as tiles of the synthetic size at native scale. Nothing is chosen: a seed
-draws them. With ``--blind`` they are mixed and the answers go into a text file beside the sheet.
+draws them, and where in its tile a real one lies, as synthetic ones lie anywhere; images smaller
+than a tile are left out. With ``--blind`` they are mixed and the answers go into a text file.
 
     python benchmarks/contact_sheet.py SYNTHETIC DATA OUT
     python benchmarks/contact_sheet.py SYNTHETIC DATA OUT --blind --seed 3
@@ -26,16 +27,19 @@ GAP, MIDDLE, FRAME = 6, 30, 235
 
 
 def crop(
-    dataset: DefectDataset, record: ImageRecord, class_id: int, side: int
+    dataset: DefectDataset,
+    record: ImageRecord,
+    class_id: int,
+    side: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Return the tile round the heart of a class's region, side x side x 3."""
+    """Return a tile with the heart of a class's region in its middle three quarters."""
     image = to_unit(dataset.image(record), dataset.schema)
-    row, column = heart(dataset.label_map(record).defects == class_id)
-    window = square_window((row + 0.5, column + 0.5), side, image.shape[:2])
+    place = np.array(heart(dataset.label_map(record).defects == class_id)) + 0.5
+    row, column = (place + rng.uniform(-0.375, 0.375, 2) * side).tolist()
+    window = square_window((row, column), side, image.shape[:2])
     cut = image[window.top : window.top + side, window.left : window.left + side]
-    cut = np.rint(255 * (cut if cut.shape[2] == 3 else np.repeat(cut, 3, axis=2))).astype(np.uint8)
-    below, right = side - cut.shape[0], side - cut.shape[1]
-    return cv2.copyMakeBorder(cut, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(FRAME,) * 3)
+    return np.rint(255 * (cut if cut.shape[2] == 3 else np.repeat(cut, 3, axis=2))).astype(np.uint8)
 
 
 def block(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -82,9 +86,15 @@ def main() -> None:
         usable = [r for r in dataset.usable() if r.fold != settings.fold and r.source == "real"]
         drawn = []
         for source, records in ((made, made.records), (dataset, usable)):
-            shown = [r for r in records if defect.name in set(r.labels) - set(r.weak_labels)]
+            shown = [
+                r
+                for r in records
+                if defect.name in set(r.labels) - set(r.weak_labels)
+                and min(r.height, r.width) >= settings.tile_size
+            ]
             picks = rng.permutation(len(shown))[: arguments.count]
-            drawn.append([crop(source, shown[i], defect.id, settings.tile_size) for i in picks])
+            side = settings.tile_size
+            drawn.append([crop(source, shown[i], defect.id, side, rng) for i in picks])
         if not drawn[0] or not drawn[1]:
             continue
         path = arguments.out / f"{defect.id}_{defect.name.replace('/', '-')}.png"

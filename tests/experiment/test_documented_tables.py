@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
+AGAINST = ["--against", "copy_paste"]
 PAGE = (ROOT / "docs" / "results.md").read_text()
 
 
@@ -41,13 +42,9 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_differences", "benefit_sd_saliency_900.jsonl", []),
         ("benefit_table", "benefit_crackforest_10.jsonl", []),
         ("benefit_differences", "benefit_crackforest_10.jsonl", []),
-        ("benefit_differences", "benefit_sd_saliency_900.jsonl", ["--against", "copy_paste"]),
+        ("benefit_differences", "benefit_sd_saliency_900.jsonl", AGAINST),
         ("benefit_differences", "first_painter/benefit_magnetic_tile.jsonl", []),
-        (
-            "benefit_differences",
-            "first_painter/benefit_magnetic_tile.jsonl",
-            ["--against", "copy_paste"],
-        ),
+        ("benefit_differences", "first_painter/benefit_magnetic_tile.jsonl", AGAINST),
         ("benefit_differences", "first_painter/benefit_sd_saliency_900.jsonl", []),
         ("benefit_differences", "first_painter/benefit_crackforest_10.jsonl", []),
         ("benefit_table", "first_painter/benefit_magnetic_tile_fc_hardnet70.jsonl", []),
@@ -57,7 +54,7 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_table", "benefit_image_xray_weld.jsonl", []),
         ("benefit_differences", "benefit_image_xray_weld.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", []),
-        ("benefit_differences", "benefit_magnetic_tile.jsonl", ["--against", "copy_paste"]),
+        ("benefit_differences", "benefit_magnetic_tile.jsonl", AGAINST),
     ],
 )
 def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, monkeypatch, capsys):

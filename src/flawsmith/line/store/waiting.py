@@ -24,10 +24,8 @@ class WaitingView:
     refusal: str = ""
 
 
-def keep_waiting(
-    store: Store, holder: str, inspection: ImageInspection, refusal: str = ""
-) -> datetime:
-    """Store a view durably until its part is recorded; return when that was.
+def keep_waiting(store: Store, holder: str, inspection: ImageInspection, refusal: str = "") -> None:
+    """Store a view durably until its part is recorded.
 
     Args:
         store: where.
@@ -38,15 +36,13 @@ def keep_waiting(
     Raises:
         FlawsmithError: if it could not be stored.
     """
-    now = datetime.now(UTC)
     with store.transaction() as session:
         session.add(
             WaitingRow(
-                holder=holder, part=inspection.part, received_at=now, refusal=refusal,
-                inspection=inspection.model_dump(mode="json"),
+                holder=holder, part=inspection.part, received_at=datetime.now(UTC),
+                refusal=refusal, inspection=inspection.model_dump(mode="json"),
             )
         )  # fmt: skip
-    return now
 
 
 def waiting_views(store: Store, holder: str) -> list[WaitingView]:
