@@ -13,7 +13,9 @@ from flawsmith.line.image_archive import FRESH_SECONDS, ImageArchive, Removed
 from flawsmith.line.inspector import Inspector
 from flawsmith.line.part_images import PartImage
 from flawsmith.line.replay import replay
+from flawsmith.line.results import ImageInspection
 from flawsmith.line.store import Store
+from flawsmith.line.store.waiting import keep_waiting
 
 from .spots import IDENTITY, SpotModel, png, rules
 
@@ -107,6 +109,14 @@ def test_images_go_when_no_result_names_them(archive, store):
     assert fresh.name in left
     assert len(left) == 3
     assert archive.remove_unnamed() == Removed(0, 0)
+
+
+def test_images_of_views_that_wait_are_named(archive, store):
+    kept = archive.keep(sent("a", "top"))
+    age(Path(kept.name))
+    keep_waiting(store, "line 1", ImageInspection(image=kept.name, part="a", view="top"))
+    assert archive.remove_unnamed() == Removed(0, 0)
+    assert [str(path) for path in files(archive)] == [kept.name]
 
 
 def test_an_image_that_comes_again_is_young_again(archive):

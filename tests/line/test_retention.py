@@ -9,7 +9,8 @@ from flawsmith.line.store import Store
 from flawsmith.line.store import store as store_module
 from flawsmith.line.store.part_record import Review
 from flawsmith.line.store.retention import Retained, retain
-from flawsmith.line.store.tables import DeliveryRow, ImageRow, RegionRow
+from flawsmith.line.store.tables import DeliveryRow, ImageRow, RegionRow, WaitingRow
+from flawsmith.line.store.waiting import keep_waiting, waiting_elsewhere
 
 from .test_store import region
 
@@ -45,6 +46,21 @@ def review(store, number):
 
 def parts(store):
     return {record.verdict.part for record in store.find()}
+
+
+def test_a_view_that_waits_goes_only_when_its_part_is_recorded(store):
+    for part in ("recorded since", "never recorded"):
+        keep_waiting(store, "line 1", ImageInspection(image=f"{part}/top", part=part, view="top"))
+    with store.transaction() as session:
+        session.execute(sa.update(WaitingRow).values(received_at=NOW - timedelta(days=500)))
+    put(store, "recorded since", 400)
+    retain(store, 30, dry_run=True)
+    with store.reading() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(WaitingRow)) == 2
+    retain(store, 30)
+    with store.reading() as session:
+        assert session.scalars(sa.select(WaitingRow.part)).all() == ["never recorded"]
+    assert waiting_elsewhere(store, "line 2") == {"line 1": 1}
 
 
 def test_only_what_nobody_asks_for_goes(store):

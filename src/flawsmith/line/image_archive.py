@@ -6,6 +6,7 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -153,9 +154,9 @@ class ImageArchive:
         """Return the file names of all images in the store, wherever their folder was then."""
         with self._store.reading() as session:
             paths = session.scalars(sa.select(ImageRow.path).execution_options(yield_per=10_000))
-            names = {path.rpartition("/")[2] for path in paths}
             waiting = session.scalars(sa.select(WaitingRow.inspection))
-            names |= {str(view["image"]).rpartition("/")[2] for view in waiting}
+            every = chain(paths, (str(view["image"]) for view in waiting))
+            names = (path.rpartition("/")[2] for path in every)
             return {name for name in names if _KEPT_NAME.fullmatch(name)}
 
     def _path(self, image: PartImage, data: bytes) -> Path:

@@ -9,6 +9,7 @@ from flawsmith.errors import FlawsmithError
 from flawsmith.line.results import Verdict
 from flawsmith.line.store.store import Store
 from flawsmith.line.store.tables import DeliveryRow, PartRow, WaitingRow
+from flawsmith.line.store.waiting import out_of_date
 
 MAX_DAYS = 36_500
 BATCH = 500
@@ -71,10 +72,10 @@ def retain(
     plain = (PartRow.verdict == Verdict.PASS.value) & ~PartRow.audit.has() & ~PartRow.reviews.any()
     old = PartRow.finished_at < before
     undelivered = sa.exists().where(DeliveryRow.part_id == PartRow.id, DeliveryRow.waits())
-    removed = _remove(store, [old, plain, ~undelivered], dry_run=dry_run)
-    if not dry_run:  # views of services that never came back, as long as parts were kept
+    if not dry_run:  # before the parts go by which it is known that nobody waits for them
         with store.transaction() as session:
-            session.execute(sa.delete(WaitingRow).where(WaitingRow.received_at < before))
+            session.execute(sa.delete(WaitingRow).where(out_of_date()))
+    removed = _remove(store, [old, plain, ~undelivered], dry_run=dry_run)
     reviewed = 0
     if keep_reviewed_days is not None:
         settled = [

@@ -50,10 +50,7 @@ def waiting_views(store: Store, holder: str) -> list[WaitingView]:
 
     A part that another service has recorded since is done: its views here are out of date.
     """
-    newer = sa.exists().where(
-        PartRow.part == WaitingRow.part, PartRow.finished_at > WaitingRow.received_at
-    )
-    found = sa.select(WaitingRow).where(WaitingRow.holder == holder, ~newer)
+    found = sa.select(WaitingRow).where(WaitingRow.holder == holder, ~out_of_date())
     found = found.order_by(WaitingRow.id)
     with store.reading() as session:
         return [
@@ -68,9 +65,16 @@ def waiting_elsewhere(store: Store, holder: str) -> dict[str, int]:
     """Return the other services that wait for views in a store, each with how many it has kept."""
     found = (
         sa.select(WaitingRow.holder, sa.func.count())
-        .where(WaitingRow.holder != holder)
+        .where(WaitingRow.holder != holder, ~out_of_date())
         .group_by(WaitingRow.holder)
         .order_by(WaitingRow.holder)
     )
     with store.reading() as session:
         return {name: count for name, count in session.execute(found)}
+
+
+def out_of_date() -> sa.ColumnElement[bool]:
+    """Return the condition of a kept view whose part was recorded since, by whichever service."""
+    return sa.exists().where(
+        PartRow.part == WaitingRow.part, PartRow.finished_at > WaitingRow.received_at
+    )
