@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from flawsmith.training.config import TrainingConfig
-from flawsmith.training.precision import Precision, candidates, choose
+from flawsmith.training.precision import Precision, candidates, choose, product_seconds, worthwhile
 
 
 def settings(**values):
@@ -33,6 +33,25 @@ def test_the_fastest_is_chosen_and_a_single_one_is_not_timed():
         raise AssertionError("a single option was timed")
 
     assert choose([Precision()], never) == (Precision(), {})
+
+
+@pytest.mark.parametrize("faster", ["fp32", "bf16"])
+def test_bf16_is_timed_where_its_products_are_not_slower(monkeypatch, faster):
+    options = candidates(settings())
+    monkeypatch.setattr(
+        "flawsmith.training.precision.product_seconds",
+        lambda dtype: 1.0 if (dtype == torch.bfloat16) == (faster == "bf16") else 2.0,
+    )
+    kept = worthwhile(options, torch.device("cpu"))
+    assert kept == [o for o in options if o.dtype == "fp32" or faster == "bf16"]
+    assert worthwhile(options, torch.device("cuda")) == options
+    said = [Precision("bf16", True)]
+    assert worthwhile(said, torch.device("cpu")) == said, "what is asked for is never left out"
+
+
+def test_a_product_is_timed_in_its_own_format():
+    assert product_seconds(torch.float32) > 0
+    assert product_seconds(torch.bfloat16) > 0
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

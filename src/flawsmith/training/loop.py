@@ -26,7 +26,13 @@ from flawsmith.training.config import RunConfig, TrainingConfig
 from flawsmith.training.engine import Engine
 from flawsmith.training.interruption import Interruption
 from flawsmith.training.logs import ENVIRONMENT_FILE, MetricsLog, environment
-from flawsmith.training.precision import Precision, candidates, choose, keep_freed_memory
+from flawsmith.training.precision import (
+    Precision,
+    candidates,
+    choose,
+    keep_freed_memory,
+    worthwhile,
+)
 from flawsmith.training.processes import start_processes
 
 BEST = "best"
@@ -263,7 +269,8 @@ class Fit:
         if saved is not None:  # bit-equal only in the precision that the run began with
             return Precision(**ckpt.read_state(saved)["precision"])
         options = candidates(self.settings)
-        precision, seconds = choose(options, lambda option: self._timed_step(build, option))
+        tried = worthwhile(options, self.processes.device)
+        precision, seconds = choose(tried, lambda option: self._timed_step(build, option))
         choice = options.index(precision)
         precision = options[self.processes.agree(choice)]
         timed = ", ".join(f"{name}: {value:.3f} s" for name, value in seconds.items())

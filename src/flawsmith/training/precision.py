@@ -12,6 +12,8 @@ import torch
 
 from flawsmith.training.config import TrainingConfig
 
+PRODUCT_SIDE = 1024
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -47,6 +49,30 @@ def candidates(config: TrainingConfig) -> list[Precision]:
         # bf16 without channels last was never the fastest on any CPU that we measured.
         if dtype == "fp32" or channels_last or formats == [False]
     ]
+
+
+def worthwhile(options: list[Precision], device: torch.device) -> list[Precision]:
+    """Leave bf16 out where a processor's bf16 products are slower than those in fp32.
+
+    A step in it would then be slower, on some processors ten times, and timing a few of them
+    would cost more than a short training can win back.
+    """
+    if device.type != "cpu" or len({option.dtype for option in options}) == 1:
+        return options
+    if product_seconds(torch.bfloat16) <= product_seconds(torch.float32):
+        return options
+    return [option for option in options if option.dtype == "fp32"]
+
+
+def product_seconds(dtype: torch.dtype) -> float:
+    """Return the seconds of a matrix product of 1024 x 1024, the best of three after a first."""
+    matrix = torch.ones(PRODUCT_SIDE, PRODUCT_SIDE, dtype=dtype)
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
 
 
 def choose(
