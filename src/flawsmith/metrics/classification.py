@@ -92,10 +92,10 @@ def best_threshold(truth: Bools, scores: Floats) -> float | None:
     levels = np.unique(scores)
     candidates = np.concatenate([levels[:1], (levels[:-1] + levels[1:]) / 2])
     candidates = np.clip(candidates, np.finfo(np.float32).tiny, 1.0)
-    found = scores >= candidates[:, None]
-    hits = (found & truth).sum(axis=1)
+    found = len(scores) - np.searchsorted(np.sort(scores), candidates)
+    hits = truth.sum() - np.searchsorted(np.sort(scores[truth]), candidates)
     # 2 tp / (2 tp + fp + fn), as fp + tp is what is found and fn + tp what is there.
-    values = 2 * hits / (found.sum(axis=1) + truth.sum())
+    values = 2 * hits / (found + truth.sum())
     return float(candidates[values.argmax()])
 
 
