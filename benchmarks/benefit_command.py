@@ -32,11 +32,13 @@ def benefit_words(
         more: the caller's options.
         settings: of the inspection models, besides those of the plan.
     """
-    words = ["benefit", str(data), "--out", str(out), "--ledger", str(LEDGERS / ledger), *more]
+    words = ["benefit", str(data), "--out", str(out)]
+    words += [] if "--ledger" in more else ["--ledger", str(LEDGERS / ledger)]
     for option, value in OPTIONS.items():
         words += [] if option in more else [option, value]
     words += [text for setting in (*SETTINGS, *settings) for text in ("--set", setting)]
-    return words + [text for s in SYNTHESIZER_SETTINGS for text in ("--synthesizer-set", s)]
+    words += [text for s in SYNTHESIZER_SETTINGS for text in ("--synthesizer-set", s)]
+    return [*words, *more]  # last, so that a caller's settings win
 
 
 def cut_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
