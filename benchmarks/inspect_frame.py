@@ -213,8 +213,13 @@ def serve(way: str, folder: Path, threads: int, rows: int) -> None:
 
 def peak_mib() -> float:
     """Return the peak memory of this process; getrusage would give the parent's if it was more."""
+    return memory_mib("VmHWM")
+
+
+def memory_mib(name: str) -> float:
+    """Return a size that the system knows of this process: VmHWM the peak, VmRSS that of now."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def measure(ways: list[str], folder: Path, options: argparse.Namespace) -> dict[str, list[dict]]:
