@@ -65,7 +65,7 @@ def test_dry_run_prints_everything_and_makes_nothing(pouch_folder, tmp_path):
     out = flawsmith(
         "model", "train", "--data", pouch_folder, "--preset", "tiny", "--dry-run", cwd=tmp_path
     ).stdout
-    assert "segmenter: 4,1" in out
+    assert "segmenter: 3,3" in out
     assert not any(tmp_path.iterdir())
 
 

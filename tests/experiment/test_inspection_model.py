@@ -1,10 +1,17 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.inspection_model import InspectionModel, load_thresholds
-from flawsmith.experiment.train_model import configure_model, evaluate_run, train_model
+from flawsmith.experiment.train_model import (
+    configure_model,
+    evaluate_run,
+    spread_over_classes,
+    train_model,
+)
 from flawsmith.experiment.training_data import held_out_records, training_records
 from flawsmith.training.checkpoint import load_tensors
 from flawsmith.training.logs import read_metrics
@@ -89,3 +96,25 @@ def test_synthetic_images_of_held_out_parts_are_refused(pouch_folder, tmp_path):
     with pytest.raises(FlawsmithError, match="kept for test or validation"):
         train_model(config, tmp_path / "run", Hooks(), resume=False)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("classes", "images"), [(6, 30), (7, 30), (90, 1)])
+def test_images_looked_at_show_every_class_or_classes_from_first_to_last(classes, images):
+    records = [
+        ImageRecord(
+            file_name=f"{c:02}-{i:02}.png",
+            sha256="0" * 64,
+            part=f"{c}-{i}",
+            height=8,
+            width=8,
+            labels=[f"defect {c:02}"],
+        )
+        for c in range(classes)
+        for i in range(images)
+    ]
+    chosen = spread_over_classes(records, 60)
+    assert len(chosen) == len({record.file_name for record in chosen}) == 60
+    counts = Counter(record.labels[0] for record in chosen)
+    assert len(counts) == min(classes, 60)
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert {"defect 00", f"defect {classes - 1:02}"} <= set(counts)

@@ -31,7 +31,7 @@ def train_command(
     network: Annotated[
         str | None,
         typer.Option(
-            help="fc_hardnet70 (default with masks), efficientnet_lite0 (pretrained), patchcore, "
+            help="efficientnet_lite0 (default with masks), fc_hardnet70 (from scratch), patchcore, "
             "...; for labels of whole images efficientnet_classifier (default), cnn_classifier."
         ),
     ] = None,

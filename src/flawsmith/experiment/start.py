@@ -14,12 +14,12 @@ from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.pipeline import Pipeline
 from flawsmith.experiment.plant import PlantAssumptions
+from flawsmith.experiment.train_model import USUAL_NETWORK
 from flawsmith.training.loop import Hooks
 
 FEWEST_PARTS = 10
 """Defective parts below which five folds leave a test fold with one part or none."""
 
-SEGMENTATION_NETWORK = "efficientnet_lite0"
 CLASSIFICATION_NETWORKS: tuple[str, ...] = ("cnn_classifier", "efficientnet_classifier")
 """From scratch, and pretrained with a frozen encoder: which is better depends on the data."""
 
@@ -30,7 +30,7 @@ class StartChoices:
 
     Attributes:
         folds: how many parts of the data; one of them tests.
-        network: of the inspection models; by default `SEGMENTATION_NETWORK`, or both
+        network: of the inspection models; by default the usual one, or both
             `CLASSIFICATION_NETWORKS` where labels are for whole images.
         images: training tiles of each; by default those of the preset.
         copy_paste: also train with real defects pasted onto good surfaces; needs masks.
@@ -95,7 +95,7 @@ def _models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], Path
     Copy-paste needs no training, so it is the first synthesis to try and the one to beat.
     """
     overrides = _overrides(choices)
-    network = choices.network or SEGMENTATION_NETWORK
+    network = choices.network or USUAL_NETWORK["pixel"]
     runs = [
         pipeline.machine_vision(),
         pipeline.inspection_model("real", network=network, overrides=overrides),

@@ -62,6 +62,8 @@ from flawsmith.training.processes import is_first_process
 MACHINE_VISION = "machine_vision"
 COMPOSITION_FILE = "composition.json"
 BEST_FIGURE = "val/macro_iou"
+USUAL_NETWORK = {"pixel": "efficientnet_lite0", "image": "efficientnet_classifier"}
+"""What to start with, by the kind of labels: with few parts pretrained features decide."""
 VALIDATION_IMAGES = 60
 """Validation images looked at during training; thresholds are chosen on all of them."""
 
@@ -145,13 +147,12 @@ def configure_any_model(
 ) -> ModelConfig:
     """Return the complete configuration of a run of either kind.
 
-    Without a ``network`` the labels decide: ``fc_hardnet70`` for masks, else
-    ``efficientnet_classifier``. As `configure_model` and `configure_classifier` otherwise.
+    Without a ``network`` the labels decide, see `USUAL_NETWORK`. As `configure_model` and
+    `configure_classifier` otherwise.
     """
     if network is None:
         labels = apply_overrides({"data": {"labels": kind_of_labels(data)}}, overrides)
-        images = labels["data"]["labels"] == "image"
-        network = "efficientnet_classifier" if images else "fc_hardnet70"
+        network = USUAL_NETWORK[labels["data"]["labels"]]
     configure = configure_classifier if network in CLASSIFIERS else configure_model
     config: ModelConfig = configure(
         network, preset, data, fold=fold, synthetic=synthetic, arm=arm, overrides=overrides
@@ -198,7 +199,7 @@ def train_model(config: ModelConfig, run: Path, hooks: Hooks, *, resume: bool) -
     if not resume:
         create_run(run, config, datasets[0].schema)
     if isinstance(config, ClassificationConfig):
-        looked_at = _spread(validation, VALIDATION_IMAGES)
+        looked_at = spread_over_classes(validation, VALIDATION_IMAGES)
         composition = fit_classifier(config, run, datasets, looked_at, hooks)
     elif config.system == MACHINE_VISION:
         _fit_machine_vision(run, datasets[0], hooks)
@@ -237,7 +238,7 @@ def _fit_segmenter(
     validation: list[ImageRecord],
     hooks: Hooks,
 ) -> dict[str, dict[str, int]]:
-    looked_at = _spread(validation, VALIDATION_IMAGES)
+    looked_at = spread_over_classes(validation, VALIDATION_IMAGES)
 
     def validate_now(training: SegmentationTraining) -> dict[str, float]:
         return _validate(training, config, datasets[0], looked_at)
@@ -360,7 +361,7 @@ def _evaluate_pixels(
     return evaluation
 
 
-def _spread(records: list[ImageRecord], count: int) -> list[ImageRecord]:
+def spread_over_classes(records: list[ImageRecord], count: int) -> list[ImageRecord]:
     """Return at most ``count`` records: all classes in turn, evenly over each class's images."""
     groups: dict[tuple[str, ...], list[ImageRecord]] = {}
     for record in records:
@@ -370,7 +371,8 @@ def _spread(records: list[ImageRecord], count: int) -> list[ImageRecord]:
     for group in groups.values():
         places = np.unique(np.linspace(0, len(group) - 1, min(share, len(group))).round())
         chosen += [group[int(place)] for place in places]
-    return chosen[:count]
+    places = np.linspace(0, len(chosen) - 1, min(count, len(chosen))).round()
+    return [chosen[int(place)] for place in places]
 
 
 def _composition(

@@ -17,6 +17,7 @@ from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit.mix import Schedule
 from flawsmith.experiment.synthesis import SETTINGS_FILE, SynthesisSettings
+from flawsmith.experiment.train_model import USUAL_NETWORK
 from flawsmith.experiment.train_synthesizer import configure
 from flawsmith.experiment.whole_image_synthesis import unlabelled
 from flawsmith.systems import SYSTEMS
@@ -28,8 +29,6 @@ ALWAYS: dict[Level, tuple[str, ...]] = {"pixel": ("copy_paste",), "image": ()}
 
 Labels of whole images do not say what to cut out and paste, so there it is ``real`` alone.
 """
-USUAL_MODEL: dict[Level, str] = {"pixel": "efficientnet_lite0", "image": "efficientnet_classifier"}
-
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -42,7 +41,7 @@ class BenefitSettings(StrictModel):
             settings of its own as key=value, between blanks. None: those of `ALWAYS`.
         given: synthetic sets that exist already: (arm, folder).
         models: inspection networks; the first decides, the others are reported beside it. None
-            given: that of `USUAL_MODEL`.
+            given: that of `USUAL_NETWORK`.
         preset: of everything that is trained.
         seeds: trainings of every inspection model with different seeds.
         draws: for shares of the data below 1: how many random draws of parts.
@@ -87,7 +86,7 @@ def complete(settings: BenefitSettings, data: Path) -> BenefitSettings:
     has: Level = kind_of_labels(data)
     read = apply_overrides({"data": {"labels": has}}, settings.overrides)["data"]["labels"]
     # A wrong value is told where the whole configuration is checked.
-    usual = USUAL_MODEL.get(read, USUAL_MODEL[has])
+    usual = USUAL_NETWORK.get(read, USUAL_NETWORK[has])
     systems = list(ALWAYS[has]) if settings.systems is None else settings.systems
     return settings.model_copy(update={"systems": systems, "models": settings.models or [usual]})
 
