@@ -128,6 +128,19 @@ def test_keys_know_what_matters_and_no_paths(pouch_folder, tmp_path):
     assert len({key, *others}) == 1 + len(others)
 
 
+def test_an_arm_without_any_synthetic_image_is_found_as_real(pouch_folder, tmp_path):
+    names = DefectDataset.open(pouch_folder).schema.defect_names
+    test = BenefitTest(pouch_folder, tmp_path, settings())
+    test.class_amounts = dict.fromkeys(names, 0.0)  # as --each-class may choose
+    identity, real = test.identity, Step("model", "real", 0, "fc_hardnet70")
+    test.lines[identity.model_key(real, None)] = {"arm": "real", "mix": None}
+    mixes = {step.arm: line["mix"] for step, line in test.results() if step.fold == 0}
+    assert mixes == {"real": None, "copy_paste": test.mix("copy_paste").model_dump()}
+    arm = Step("model", "copy_paste", 0, "fc_hardnet70")
+    something = Mix(amount={names[0]: 0.25}, schedule="mixed")
+    assert identity.model_key(arm, something) != identity.model_key(real, None)
+
+
 def test_arms_differ_in_their_data_alone(pouch_folder, tmp_path):
     identity = BenefitTest(pouch_folder, tmp_path, settings()).identity
     real = identity.model_config(Step("model", "real", 0, "fc_hardnet70"), None)

@@ -127,9 +127,10 @@ class Identity:
         overrides = [*self.settings.overrides, *_part_overrides(step)]
         overrides.append(f"training.seed={step.seed}")
         synthetic = []
-        if step.arm != REAL and mix is not None:
+        added = _added(step, mix)
+        if added is not None:
             synthetic = self.synthetic_folders(step)
-            overrides += mix.overrides()
+            overrides += added.overrides()
         config = configure_any_model(
             step.network,
             self.settings.preset,
@@ -165,9 +166,9 @@ class Identity:
         return [replace(step, only=name) for name in classes]
 
     def model_key(self, step: Step, mix: Mix | None) -> str:
-        """Return the key of an inspection model's run."""
+        """Return the key of an inspection model's run; ``real``'s, if it has only real images."""
         config = without_paths(self.model_config(step, mix))
-        made = "" if step.arm == REAL else self.set_key(step)
+        made = "" if _added(step, mix) is None else self.set_key(step)
         if step.network in CLASSIFIERS:
             code = code_of(CLASSIFICATION_CODE, CLASSIFIERS.get(step.network))
         else:
@@ -202,6 +203,11 @@ class Identity:
         # Names of classes may hold what names of folders cannot.
         only = f"-class{self.dataset.schema.defect(step.only).id}" if step.only else ""
         return f"{step.arm}-fold{step.fold}{share}{only}"
+
+
+def _added(step: Step, mix: Mix | None) -> Mix | None:
+    """Return the mix of a step that has synthetic images."""
+    return None if step.arm == REAL or mix is None or mix.is_empty else mix
 
 
 def _only_overrides(step: Step) -> list[str]:

@@ -37,6 +37,11 @@ class Mix(StrictModel):
             return None
         return [name for name, share in self.amount.items() if share > 0]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no class gets any: such a training is that of ``real``."""
+        return self.classes() == []
+
     def words(self, drawn: str = "crops") -> str:
         """Return the amount in words, as "25 % of each class's crops".
 

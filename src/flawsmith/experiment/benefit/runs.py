@@ -186,11 +186,15 @@ class BenefitTest:
         )
 
     def results(self) -> list[tuple[Step, Line]]:
-        """Return the tested inspection models of this test."""
+        """Return the tested inspection models of this test, each with the mix of its own arm.
+
+        An arm without any synthetic image has the lines of ``real``.
+        """
         found = []
         for step in self.steps:
             if step.kind == "model" and (line := self._line(step)) is not None:
-                found.append((step, line))
+                mix = self.step_mix(step)
+                found.append((step, line | {"mix": None if mix is None else mix.model_dump()}))
         return found
 
     def is_done(self, step: Step) -> bool:
