@@ -9,6 +9,11 @@ run has the very counts of the old one, for every part; it keeps its old keys in
     python benchmarks/move_ledger.py keys DATA --arm copy_paste > new.json
     python benchmarks/move_ledger.py move LEDGER old.json new.json
 
+Another kind of processor rounds differently, so that a repeat there differs whatever the code is.
+There, run the same with the old code and with the new one into a ledger of its own, and give it:
+
+    python benchmarks/move_ledger.py move LEDGER old.json new.json --repeats BOTH.jsonl
+
 What follows DATA are options of ``flawsmith benefit`` besides those of the plan that the scripts
 of the benefit test share. A ledger of several data sets, as of random draws, takes a pair of files
 for each.
@@ -45,36 +50,49 @@ def print_keys(data: Path, more: list[str]) -> None:
     flawsmith()
 
 
-def moved(lines: list[Line], pairs: dict[str, str]) -> list[Line]:
+def moved(
+    lines: list[Line], pairs: dict[str, str], repeats: list[Line] | None = None
+) -> list[Line]:
     """Return the lines with new keys; one that was repeated stands once, as repeated.
 
     Args:
         lines: of a ledger.
         pairs: old key -> new key.
+        repeats: lines of runs with both codes on one machine; without, the ledger has them.
 
     Raises:
         SystemExit: if no run was repeated, or a repeated one differs.
     """
-    found = {line["key"]: line for line in lines if "key" in line}
-    pairs = {old: new for old, new in pairs.items() if old != new and old in found}
-    repeated = {old: new for old, new in pairs.items() if new in found}
+    found = _by_key(lines)
+    pairs = {old: new for old, new in pairs.items() if old != new}
+    require_equal(found if repeats is None else _by_key(repeats), pairs)
+    again = {new for old, new in pairs.items() if old in found}
+    kept = []
+    for line in lines:
+        key = line.get("key")
+        if key in again:
+            continue
+        if key in pairs:
+            moved_line = {**line, "key": pairs[key]}
+            moved_line["moved_from"] = [*line.get("moved_from", []), key]
+            line = found.get(pairs[key], moved_line)
+        kept.append(line)
+    return kept
+
+
+def require_equal(found: dict[str, Line], pairs: dict[str, str]) -> None:
+    """Raise SystemExit unless some run was done with both codes, and each gave the very counts."""
+    repeated = {old: new for old, new in pairs.items() if old in found and new in found}
     if not repeated:
         raise SystemExit("no run was repeated with the new code; repeat at least one of each arm")
     for old, new in repeated.items():
         if found[old].get("parts") != found[new].get("parts"):
             raise SystemExit(f"{old} and its repetition {new} differ; nothing was moved")
     print(f"{len(repeated)} repeated runs are equal in every part: {_arms(found, repeated)}")
-    kept = []
-    for line in lines:
-        key = line.get("key")
-        if key in repeated.values():
-            continue
-        if key in repeated:
-            line = found[repeated[key]]
-        elif key in pairs:
-            line = {**line, "key": pairs[key], "moved_from": [*line.get("moved_from", []), key]}
-        kept.append(line)
-    return kept
+
+
+def _by_key(lines: list[Line]) -> dict[str, Line]:
+    return {line["key"]: line for line in lines if "key" in line}
 
 
 def _same_runs(files: list[Path]) -> dict[str, str]:
@@ -101,10 +119,12 @@ def main() -> None:
     parser.add_argument("verb", choices=["move"])
     parser.add_argument("ledger", type=Path)
     parser.add_argument("keys", type=Path, nargs="+", help="old and new, in turn")
+    parser.add_argument("--repeats", type=Path, help="ledger of runs with both codes")
     arguments = parser.parse_args()
     if len(arguments.keys) % 2:
         parser.error(f"{len(arguments.keys)} files of keys: expected old and new in turn")
-    lines = moved(read_lines(arguments.ledger), _same_runs(arguments.keys))
+    repeats = None if arguments.repeats is None else read_lines(arguments.repeats)
+    lines = moved(read_lines(arguments.ledger), _same_runs(arguments.keys), repeats)
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     write_text(arguments.ledger, text)
     print(f"{sum('moved_from' in line for line in lines)} of {len(lines)} lines were moved")

@@ -46,6 +46,20 @@ def test_without_a_repetition_nothing_is_moved(script: ModuleType) -> None:
         script.moved([line("a0", 0, 5), line("a1", 1, 9)], PAIRS)
 
 
+def test_runs_with_both_codes_elsewhere_move_lines_of_another_machine(script: ModuleType) -> None:
+    """Its own counts differ from theirs, as it rounds differently; they must equal each other."""
+    lines = [line("a0", 0, 5), line("a1", 1, 9)]
+    both = [line("a0", 0, 6), line("b0", 0, 6)]
+    assert script.moved(lines, PAIRS, both) == [
+        {**line("b0", 0, 5), "moved_from": ["a0"]},
+        {**line("b1", 1, 9), "moved_from": ["a1"]},
+    ]
+    with pytest.raises(SystemExit, match="differ; nothing was moved"):
+        script.moved(lines, PAIRS, [both[0], line("b0", 0, 5)])
+    with pytest.raises(SystemExit, match="no run was repeated"):
+        script.moved(lines, PAIRS, both[:1])
+
+
 def test_files_of_several_data_sets_go_in_pairs(script: ModuleType, tmp_path: Path) -> None:
     """Each data set has runs of the same titles; what only one code knows has no partner."""
     files = []
