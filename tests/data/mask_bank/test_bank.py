@@ -8,8 +8,9 @@ import pytest
 
 from flawsmith.data.dataset import DatasetWriter, DefectDataset, LabelMap
 from flawsmith.data.mask_bank import DrawnLabelMap, MaskBank
+from flawsmith.data.mask_bank.instances import MaskInstance, measure_habit
 from flawsmith.data.mask_bank.layouts import boundary_distance
-from flawsmith.data.mask_bank.shapes import direction, heart, split_instances
+from flawsmith.data.mask_bank.shapes import direction, heart, split_instances, trim
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 
@@ -150,6 +151,32 @@ def test_scratches_keep_their_direction(bank: MaskBank) -> None:
     assert not bank.habits[DOT].keeps_direction
     found = [direction(d.label_map.defects > 0) for d in draws(bank, SCRATCH, 40)]
     assert np.mean(found).real < -0.8
+
+
+def lines(degrees: list[float], parts: int) -> list[MaskInstance]:
+    """Return a line at each of these angles, shared out over so many parts."""
+    found = []
+    for number, angle in enumerate(degrees):
+        canvas = np.zeros((65, 65), np.uint8)
+        along = 30 * np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
+        ends = [tuple(round(32 + sign * v) for v in along) for sign in (-1, 1)]
+        cv2.line(canvas, *ends, 1, 1)
+        part = f"part {number % parts}"
+        place = {"position": (0.5, 0.5), "covers": frozenset({0}), "background": 0}
+        found.append(
+            MaskInstance(DOT, trim(canvas > 0).mask, part, part, boundary_distance=9.0, **place)
+        )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("widest", "parts", "kept"),
+    [(10, 12, True), (50, 12, True), (90, 12, False), (50, 5, False), (10, 5, True)],
+)
+def test_a_direction_is_kept_that_is_preferred_beyond_chance(widest, parts, kept) -> None:
+    """Axes spread evenly over +-50 degrees have a resultant of 0.56, on few parts by luck."""
+    degrees = np.linspace(-widest, widest, 24, endpoint=False).tolist()
+    assert measure_habit(lines(degrees, parts), []).keeps_direction is kept
 
 
 def test_position_that_is_characteristic_is_kept(tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ GRAIN = 0.2
 CUT_SHARE = 0.3
 """A defect on the edge of its image for more than this share of its diameter is cut visibly."""
 
-STRAIGHT = 0.8
-"""Mean resultant length of the directions above which a class has its own direction."""
+PREFERENCE, CERTAIN = 0.5, 3.0
+"""Mean resultant length of the directions from which a class has its own, and how much of its
+square times the number of parts makes that no chance (Rayleigh's test, p = exp(-3) = 0.05)."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,6 @@ def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) 
     if len(instances) < FEWEST_INSTANCES or len({i.part for i in instances}) < FEWEST_PARTS:
         return Habit()
     spread = np.std([i.position for i in instances], axis=0)
-    directions = np.array([direction(i.mask) for i in instances])
-    weight = float(np.abs(directions).sum())
-    long_enough = weight > 0.5 * len(instances)
     own = np.array([i.boundary_distance for i in instances])
     home = {i.background for i in instances}
     even = [layout.even_distances(home) for layout in layouts if not layout.is_even]
@@ -171,9 +169,18 @@ def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) 
         keeps_height=bool(spread[0] < NARROW_SPREAD),
         keeps_width=bool(spread[1] < NARROW_SPREAD),
         keeps_boundary=bool(usual.size and np.median(own) < NEAR_SHARE * np.median(usual)),
-        keeps_direction=bool(long_enough and abs(directions.sum()) > STRAIGHT * weight),
+        keeps_direction=_keeps_direction(instances),
         keeps_edge=bool(np.median([i.rim_share for i in instances]) < EDGE_SHARE),
     )
+
+
+def _keeps_direction(instances: Sequence[MaskInstance]) -> bool:
+    directions = np.array([direction(i.mask) for i in instances])
+    weight = float(np.abs(directions).sum())
+    if weight <= 0.5 * len(instances):  # round ones have none
+        return False
+    length = float(abs(directions.sum())) / weight
+    return length > PREFERENCE and length**2 * len({i.part for i in instances}) > CERTAIN
 
 
 def has_grain(instances: Sequence[MaskInstance]) -> bool:
