@@ -6,6 +6,8 @@ docs/benefit.md; * marks a p that is blind to luck in training (fewer than three
 
     python benchmarks/benefit_differences.py benchmarks/ledger/benefit_magnetic_tile.jsonl
     python benchmarks/benefit_differences.py LEDGER --against copy_paste --model fc_hardnet70
+
+An arm that chose no synthetic image for any class is in the ledger as ``real`` and not by itself.
 """
 
 import argparse

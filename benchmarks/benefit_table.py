@@ -5,6 +5,8 @@
 One row a finished training; folds and seeds are never averaged silently. Beside it stand the
 synthetic images that it could draw from: least and most of a class. A class has its IoU, or, where
 whole images were classified, its F1 and in brackets its recall.
+
+An arm that chose no synthetic image for any class is in the ledger as ``real`` and not by itself.
 """
 
 import argparse

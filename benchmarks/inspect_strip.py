@@ -72,6 +72,7 @@ def inspect(options: argparse.Namespace) -> None:
     start = time.perf_counter()
     regions = sum(1 for _ in runtime.inspect_rows(strip.blocks()))
     seconds = time.perf_counter() - start
+    strip.report(options.rows)
     third = max(len(strip.resident) // 3, 1)
     print(
         f"{WIDTH} x {options.rows:,} px with {runtime.exported.name}, {options.threads} threads: "

@@ -65,7 +65,11 @@ def moved(
     """
     found = _by_key(lines)
     pairs = {old: new for old, new in pairs.items() if old != new}
+    if len(set(pairs.values())) < len(pairs):
+        raise SystemExit("two old keys have the same new one; move their lines one by one")
     require_equal(found if repeats is None else _by_key(repeats), pairs)
+    if repeats is not None and any(old in found and new in found for old, new in pairs.items()):
+        require_equal(found, pairs)
     again = {new for old, new in pairs.items() if old in found}
     kept = []
     for line in lines:

@@ -30,7 +30,13 @@ from flawsmith.systems.segmentation import InspectionModelConfig, SegmentationTr
 from flawsmith.systems.untrained import UntrainedSystem
 from flawsmith.training.config import TrainingConfig
 from flawsmith.training.engine import Engine
-from flawsmith.training.precision import Precision, candidates, choose, keep_freed_memory
+from flawsmith.training.precision import (
+    Precision,
+    candidates,
+    choose,
+    keep_freed_memory,
+    worthwhile,
+)
 
 TUNED, FROZEN = "efficientnet_lite0-small", "efficientnet_lite0-small-frozen"
 TRAINED = sorted(name for name, system in SYSTEMS if not issubclass(system, UntrainedSystem))
@@ -91,7 +97,9 @@ def measure(case: str, how: str, steps: int) -> dict[str, object]:
         return lambda: system.step(batch)
 
     system, training = build(case, Precision())
-    options = candidates(training) if how == "ours" else [Precision()]
+    options = [Precision()]
+    if how == "ours":
+        options = worthwhile(candidates(training), torch.device("cpu"))
     precision, _ = choose(options, timed_step)
     step = timed_step(precision)
     counter = FlopCounterMode(display=False)

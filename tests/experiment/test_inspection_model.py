@@ -6,13 +6,12 @@ import pytest
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.inspection_model import InspectionModel, load_thresholds
-from flawsmith.experiment.train_model import (
-    configure_model,
-    evaluate_run,
+from flawsmith.experiment.train_model import configure_model, evaluate_run, train_model
+from flawsmith.experiment.training_data import (
+    held_out_records,
     spread_over_classes,
-    train_model,
+    training_records,
 )
-from flawsmith.experiment.training_data import held_out_records, training_records
 from flawsmith.training.checkpoint import load_tensors
 from flawsmith.training.logs import read_metrics
 from flawsmith.training.loop import Hooks
@@ -98,23 +97,28 @@ def test_synthetic_images_of_held_out_parts_are_refused(pouch_folder, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("classes", "images"), [(6, 30), (7, 30), (90, 1)])
-def test_images_looked_at_show_every_class_or_classes_from_first_to_last(classes, images):
+@pytest.mark.parametrize(
+    "images", [[30] * 6, [30] * 7, [1] * 90, [6] * 5 + [1] + [6] * 5, [300, 2, 1]]
+)
+def test_images_looked_at_show_every_class_or_classes_from_first_to_last(images):
     records = [
         ImageRecord(
-            file_name=f"{c:02}-{i:02}.png",
+            file_name=f"{c:02}-{i:03}.png",
             sha256="0" * 64,
             part=f"{c}-{i}",
             height=8,
             width=8,
             labels=[f"defect {c:02}"],
         )
-        for c in range(classes)
-        for i in range(images)
+        for c, count in enumerate(images)
+        for i in range(count)
     ]
     chosen = spread_over_classes(records, 60)
-    assert len(chosen) == len({record.file_name for record in chosen}) == 60
+    names = [record.file_name for record in chosen]
+    assert names == sorted(set(names))
+    assert len(names) == min(60, sum(min(count, -(-60 // len(images))) for count in images))
     counts = Counter(record.labels[0] for record in chosen)
-    assert len(counts) == min(classes, 60)
-    assert max(counts.values()) - min(counts.values()) <= 1
-    assert {"defect 00", f"defect {classes - 1:02}"} <= set(counts)
+    assert len(counts) == min(len(images), 60)
+    assert {"defect 00", f"defect {len(images) - 1:02}"} <= set(counts)
+    fullest = max(counts.values())
+    assert all(n >= min(fullest - 1, images[int(name[-2:])]) for name, n in counts.items())

@@ -107,7 +107,7 @@ def test_costs_are_those_of_its_own_size_and_last_phase(name, pouch_folder, monk
 
     monkeypatch.setattr(system, "step", noted)
     costs = estimate(lambda: system, system.config, system.schema)
-    assert seen == [(32, True)] * 2
+    assert set(seen) == {(32, True)}
     assert costs.seconds > 0
 
 

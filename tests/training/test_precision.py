@@ -49,9 +49,18 @@ def test_bf16_is_timed_where_its_products_are_not_slower(monkeypatch, faster):
     assert worthwhile(said, torch.device("cpu")) == said, "what is asked for is never left out"
 
 
-def test_a_product_is_timed_in_its_own_format():
-    assert product_seconds(torch.float32) > 0
-    assert product_seconds(torch.bfloat16) > 0
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_product_is_timed_in_its_own_format(monkeypatch, dtype):
+    multiplied = []
+    product = torch.Tensor.__matmul__
+
+    def noted(one, other):
+        multiplied.append((one.dtype, other.dtype))
+        return product(one, other)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", noted)
+    assert product_seconds(dtype) > 0
+    assert set(multiplied) == {(dtype, dtype)}
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

@@ -20,6 +20,9 @@ FORMAT = ('training.channels_last="yes"', 'training.precision="fp32"')
 """Not the faster one of the moment: models that are compared are computed alike, and the figures
 are the same again on the same processor."""
 
+NETWORK = "fc_hardnet70"
+"""Synthesizer and inspection model are those of the seed paper."""
+
 
 @dataclass(frozen=True)
 class DemoPlan:
@@ -62,12 +65,14 @@ def run_demo(
     pipeline.split(folds=plan.folds)
     model = [f"training.total_images={plan.model_images}", *FORMAT]
     machine_vision = pipeline.machine_vision()
-    before = pipeline.inspection_model("real", overrides=model)
+    before = pipeline.inspection_model("real", network=NETWORK, overrides=model)
     synthesizer = pipeline.synthesizer(
         "dbs_gan", overrides=[f"training.total_images={plan.synthesizer_images}", *FORMAT]
     )
     synthetic = pipeline.balance(synthesizer)
-    after = pipeline.inspection_model("real+dbs_gan", synthetic=[synthetic], overrides=model)
+    after = pipeline.inspection_model(
+        "real+dbs_gan", network=NETWORK, synthetic=[synthetic], overrides=model
+    )
     result = pipeline.report(
         [machine_vision, before, after],
         synthesizer=synthesizer,

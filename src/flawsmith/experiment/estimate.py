@@ -83,8 +83,7 @@ def extrapolated(small: float, large: float, grown: float, times: float) -> floa
         times: the multiple.
     """
     each = max(large - small, 0.0) / (grown - 1)  # for the pixels of the small step
-    fixed = min(max(small - each, 0.0), small)
-    return fixed + each * times if each else large * times / grown
+    return max(small - each, 0.0) + each * times
 
 
 def _seconds(system: Trainable, batch: Batch) -> float:

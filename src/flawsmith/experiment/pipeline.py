@@ -78,7 +78,7 @@ class Pipeline:
         self,
         name: str,
         *,
-        network: str = "fc_hardnet70",
+        network: str,
         synthetic: list[Path] | None = None,
         overrides: list[str] | None = None,
     ) -> Path:

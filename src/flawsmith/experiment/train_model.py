@@ -39,6 +39,7 @@ from flawsmith.experiment.train_classifier import (
 )
 from flawsmith.experiment.training_data import (
     held_out_records,
+    spread_over_classes,
     training_datasets,
 )
 from flawsmith.experiment.unseen import (
@@ -152,7 +153,8 @@ def configure_any_model(
     """
     if network is None:
         labels = apply_overrides({"data": {"labels": kind_of_labels(data)}}, overrides)
-        network = USUAL_NETWORK[labels["data"]["labels"]]
+        read = labels["data"]["labels"]  # a wrong value is named with the others, below
+        network = USUAL_NETWORK.get(read, USUAL_NETWORK["pixel"])
     configure = configure_classifier if network in CLASSIFIERS else configure_model
     config: ModelConfig = configure(
         network, preset, data, fold=fold, synthetic=synthetic, arm=arm, overrides=overrides
@@ -359,20 +361,6 @@ def _evaluate_pixels(
         evaluation = without_classes(evaluation, dataset)
     evaluation.save(out)
     return evaluation
-
-
-def spread_over_classes(records: list[ImageRecord], count: int) -> list[ImageRecord]:
-    """Return at most ``count`` records: all classes in turn, evenly over each class's images."""
-    groups: dict[tuple[str, ...], list[ImageRecord]] = {}
-    for record in records:
-        groups.setdefault(tuple(record.labels), []).append(record)
-    chosen: list[ImageRecord] = []
-    share = -(-count // max(len(groups), 1))
-    for group in groups.values():
-        places = np.unique(np.linspace(0, len(group) - 1, min(share, len(group))).round())
-        chosen += [group[int(place)] for place in places]
-    places = np.linspace(0, len(chosen) - 1, min(count, len(chosen))).round()
-    return [chosen[int(place)] for place in places]
 
 
 def _composition(

@@ -3,7 +3,11 @@
 import hashlib
 import math
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.folds import inner_validation, part_defects
@@ -11,6 +15,8 @@ from flawsmith.data.tiles import DataConfig, TileSource
 from flawsmith.data.whole_images import WholeImageSource, kind_of_labels
 from flawsmith.errors import FlawsmithError
 from flawsmith.training.config import RunConfig
+
+Item = TypeVar("Item")
 
 VALIDATION_SEED = 0
 """Fixed, so that a synthesizer and the inspection models beside it leave out the same parts."""
@@ -115,3 +121,23 @@ def tile_source(
         clean=clean,
         total_images=config.training.total_images,
     )
+
+
+def spread_over_classes(records: list[ImageRecord], count: int) -> list[ImageRecord]:
+    """Return at most ``count`` records, all classes in turn and each evenly over its images.
+
+    Of more classes than that, some are left out, evenly too.
+    """
+    groups: dict[tuple[str, ...], list[ImageRecord]] = {}
+    for record in records:
+        groups.setdefault(tuple(record.labels), []).append(record)
+    share = -(-count // max(len(groups), 1))
+    chosen = [_evenly(group, share) for group in groups.values()]
+    in_turn = [record for turn in zip_longest(*_evenly(chosen, count)) for record in turn if record]
+    kept = {record.file_name for record in in_turn[:count]}
+    return [record for group in chosen for record in group if record.file_name in kept]
+
+
+def _evenly(items: list[Item], count: int) -> list[Item]:
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round()
+    return [items[int(place)] for place in places]

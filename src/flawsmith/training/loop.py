@@ -269,12 +269,16 @@ class Fit:
         if saved is not None:  # bit-equal only in the precision that the run began with
             return Precision(**ckpt.read_state(saved)["precision"])
         options = candidates(self.settings)
-        tried = worthwhile(options, self.processes.device)
+        # Timed steps reduce gradients: every process has to time the same ones.
+        kept = len(worthwhile(options, self.processes.device))
+        tried = options[: self.processes.agree(kept)]
         precision, seconds = choose(tried, lambda option: self._timed_step(build, option))
         choice = options.index(precision)
         precision = options[self.processes.agree(choice)]
         timed = ", ".join(f"{name}: {value:.3f} s" for name, value in seconds.items())
-        self.hooks.report(f"computes in {precision}" + (f" (a step of {timed})" if timed else ""))
+        left_out = "; bf16 is slower here" if len(tried) < len(options) else ""
+        timed = f" (a step of {timed}{left_out})" if timed else ""
+        self.hooks.report(f"computes in {precision}{timed}")
         return precision
 
     def _timed_step(

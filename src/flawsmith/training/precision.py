@@ -52,7 +52,7 @@ def candidates(config: TrainingConfig) -> list[Precision]:
 
 
 def worthwhile(options: list[Precision], device: torch.device) -> list[Precision]:
-    """Leave bf16 out where a processor's bf16 products are slower than those in fp32.
+    """Leave bf16, which comes last, out where a processor's products in it are slower than in fp32.
 
     A step in it would then be slower, on some processors ten times, and timing a few of them
     would cost more than a short training can win back.

@@ -1,5 +1,6 @@
 """The mask bank: real masks only, varied, where they occur, never off the part."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -161,7 +162,7 @@ def lines(degrees: list[float], parts: int) -> list[MaskInstance]:
         along = 30 * np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
         ends = [tuple(round(32 + sign * v) for v in along) for sign in (-1, 1)]
         cv2.line(canvas, *ends, 1, 1)
-        part = f"part {number % parts}"
+        part = f"part {number * parts // len(degrees)}"
         place = {"position": (0.5, 0.5), "covers": frozenset({0}), "background": 0}
         found.append(
             MaskInstance(DOT, trim(canvas > 0).mask, part, part, boundary_distance=9.0, **place)
@@ -171,12 +172,19 @@ def lines(degrees: list[float], parts: int) -> list[MaskInstance]:
 
 @pytest.mark.parametrize(
     ("widest", "parts", "kept"),
-    [(10, 12, True), (50, 12, True), (90, 12, False), (50, 5, False), (10, 5, True)],
+    [(10, 12, True), (50, 12, True), (60, 24, False), (50, 5, False), (10, 5, True)],
 )
 def test_a_direction_is_kept_that_is_preferred_beyond_chance(widest, parts, kept) -> None:
     """Axes spread evenly over +-50 degrees have a resultant of 0.56, on few parts by luck."""
     degrees = np.linspace(-widest, widest, 24, endpoint=False).tolist()
     assert measure_habit(lines(degrees, parts), []).keeps_direction is kept
+
+
+def test_many_defects_of_one_part_are_no_direction() -> None:
+    """Twelve parallel scratches of one part, and one in any direction on each of nine others."""
+    parallel = [replace(line, part="scratched") for line in lines([0.0] * 12, 1)]
+    others = lines(np.linspace(0, 180, 9, endpoint=False).tolist(), 9)
+    assert not measure_habit([*parallel, *others], []).keeps_direction
 
 
 def test_position_that_is_characteristic_is_kept(tmp_path: Path) -> None:

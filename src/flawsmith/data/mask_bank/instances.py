@@ -34,9 +34,11 @@ GRAIN = 0.2
 CUT_SHARE = 0.3
 """A defect on the edge of its image for more than this share of its diameter is cut visibly."""
 
-PREFERENCE, CERTAIN = 0.5, 3.0
-"""Mean resultant length of the directions from which a class has its own, and how much of its
-square times the number of parts makes that no chance (Rayleigh's test, p = exp(-3) = 0.05)."""
+PREFERENCE = 0.5
+"""Mean resultant length of the directions of the parts from which a class has its own direction."""
+
+CERTAIN = 3.0
+"""Least value of the square of that length times the parts: Rayleigh's test, p = exp(-3) = 0.05."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +177,16 @@ def measure_habit(instances: Sequence[MaskInstance], layouts: Sequence[Layout]) 
 
 
 def _keeps_direction(instances: Sequence[MaskInstance]) -> bool:
-    directions = np.array([direction(i.mask) for i in instances])
-    weight = float(np.abs(directions).sum())
-    if weight <= 0.5 * len(instances):  # round ones have none
+    """Tell whether most parts show the class in one direction; a part counts once."""
+    parts: dict[str, list[complex]] = {}
+    for instance in instances:
+        parts.setdefault(instance.part, []).append(direction(instance.mask))
+    lengths = np.abs([one for directions in parts.values() for one in directions])
+    if lengths.mean() <= 0.5:  # round ones have none
         return False
-    length = float(abs(directions.sum())) / weight
-    return length > PREFERENCE and length**2 * len({i.part for i in instances}) > CERTAIN
+    means = np.array([np.mean(directions) for directions in parts.values()])
+    resultant = float(abs(means.sum()) / max(np.abs(means).sum(), 1e-12))
+    return resultant > PREFERENCE and resultant**2 * len(parts) > CERTAIN
 
 
 def has_grain(instances: Sequence[MaskInstance]) -> bool:

@@ -1,4 +1,4 @@
-"""How long a step will take: as long as one like it took, or as one small step says."""
+"""How long a step will take: as long as one like it took, or as steps of two small batches say."""
 
 import statistics
 from collections.abc import Callable

@@ -186,7 +186,8 @@ def _spent(test: BenefitTest) -> list[Spent]:
     }
     spent = []
     for kind, what in kinds.items():
-        seconds = [test.finished_seconds(s) for s in test.steps if s.kind == kind]
+        own = [s for s in test.steps if s.kind == kind and not test.is_empty(s)]
+        seconds = [test.finished_seconds(s) for s in own]
         done = [value for value in seconds if value is not None]
         if done:
             spent.append(Spent(what=what, steps=len(done), seconds=round(sum(done), 1)))

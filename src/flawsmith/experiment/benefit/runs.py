@@ -250,8 +250,14 @@ class BenefitTest:
             other.kind in ("screen", "model")
             and (other.arm, other.fold, other.share, other.draw) == place
             and not self.is_done(other)
+            and not self.is_empty(other)
             for other in self.steps
         )
+
+    def is_empty(self, step: Step) -> bool:
+        """Whether a step of an arm is known to add no synthetic image, so that it is ``real``'s."""
+        mix = self.step_mix(step)
+        return mix is not None and mix.is_empty
 
     def seconds(self, step: Step) -> float:
         """Return the seconds that a step will take."""
