@@ -65,6 +65,8 @@ def test_configuration_is_complete_and_read_again(run, labels_only_folder):
 def test_labels_choose_the_network(labels_only_folder, pouch_folder):
     assert configure(labels_only_folder, network=None).system == "efficientnet_classifier"
     assert configure(pouch_folder, network=None).system == "efficientnet_lite0"
+    with pytest.raises(FlawsmithError, match=r"'data\.labels' = 'pixels'"):
+        configure(pouch_folder, "data.labels=pixels", network=None)
     images = configure(pouch_folder, "data.labels=image", network=None)
     assert images.system == "efficientnet_classifier"
     assert images.network == {"pretrained": True, "encoder": "frozen"}

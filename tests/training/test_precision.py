@@ -1,9 +1,11 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from flawsmith.training.config import TrainingConfig
+from flawsmith.training.loop import Fit
 from flawsmith.training.precision import Precision, candidates, choose, product_seconds, worthwhile
 
 
@@ -47,6 +49,28 @@ def test_bf16_is_timed_where_its_products_are_not_slower(monkeypatch, faster):
     assert worthwhile(options, torch.device("cuda")) == options
     said = [Precision("bf16", True)]
     assert worthwhile(said, torch.device("cpu")) == said, "what is asked for is never left out"
+
+
+def test_every_process_times_what_the_first_one_finds_worthwhile(monkeypatch):
+    """Timed steps wait for each other; a process with another opinion would wait for ever."""
+    monkeypatch.setattr("flawsmith.training.precision.product_seconds", lambda dtype: 1.0)
+    first, tried, said = iter([2, 1]), [], []
+
+    def timed_step(_, option):
+        tried.append(option)
+        return lambda: None
+
+    cpu = torch.device("cpu")
+    fit = SimpleNamespace(
+        settings=settings(),
+        processes=SimpleNamespace(device=cpu, agree=lambda own: next(first)),
+        hooks=SimpleNamespace(report=said.append),
+        _timed_step=timed_step,
+    )
+    assert Fit._choose_precision(fit, None, None) == Precision("fp32", True)
+    assert tried == candidates(settings())[:2]
+    assert {option.dtype for option in tried} == {"fp32"}
+    assert "bf16 is slower here" in said[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
