@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flawsmith.experiment.benefit.facts import Comparison
-from flawsmith.experiment.benefit.plan import REAL, Step
+from flawsmith.experiment.benefit.plan import Step
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.benefit.statistics import Line, compare_arms
 from flawsmith.experiment.ledger import read_lines
 

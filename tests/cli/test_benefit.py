@@ -101,6 +101,11 @@ def test_wrong_option_ends_with_one_message(pouch_folder, tmp_path):
         (["--fold", "7"], "there is no fold 7"),
         (["--curve", "0.5,2"], "--curve 0.5,2: expected shares"),
         (["--curve", "half"], "--curve half: expected shares"),
+        (
+            ["--select", "dbs_gan"],
+            "--select dbs_gan: no arm of this test with synthetic images; it has copy_paste",
+        ),
+        (["--select", "real"], "--select real: no arm of this test"),
         (["--synthetic", "nowhere"], "nowhere has no synthesis.json"),
     ],
 )

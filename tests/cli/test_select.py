@@ -83,10 +83,12 @@ def test_selected_sets_are_arms_of_the_benefit_test(folders, pouch_folder, tmp_p
     base, _ = folders
     done = flawsmith(
         "benefit", pouch_folder, "--synthetic", f"all={base / 'made'}", "--synthetic",
-        f"selected={base / 'made-selected' / 'accepted'}", "--out", tmp_path / "b", "--plan",
-        "--preset", "tiny",
+        f"mine={base / 'made-selected' / 'accepted'}", "--select", "all", "--out", tmp_path / "b",
+        "--plan", "--preset", "tiny", "--amount", "0.5", "--schedule", "mixed", "--fold", "1",
     )  # fmt: skip
-    assert "selected" in done.stdout
+    titles = [line.split(": ", 1)[0].split(". ", 1)[1] for line in done.stdout.splitlines()[:-1]]
+    arms = ["real", *["copy_paste"] * 3, "all", "mine", "all_selected", "all_selected"]
+    assert titles == [f"{arm}, fold 1" for arm in arms]
 
 
 def test_batches_give_the_scores_of_single_images(folders, pouch_folder):

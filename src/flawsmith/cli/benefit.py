@@ -30,6 +30,13 @@ Given = Annotated[
         "--synthetic", help="[NAME=]FOLDER: a synthetic set of one fold; may be repeated."
     ),
 ]
+Selected = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Arm to test once more with the images alone that a model of real ones recognises; "
+        "may be repeated."
+    ),
+]
 Models = Annotated[
     list[str] | None,
     typer.Option(
@@ -78,6 +85,7 @@ def benefit(
     out: Annotated[Path, typer.Option(help="Folder for runs, synthetic images and report.")],
     arm: Arms = None,
     synthetic: Given = None,
+    select: Selected = None,
     model: Models = None,
     preset: options.Preset = "small",
     seeds: Annotated[int, typer.Option(help="Trainings of each model.")] = 1,
@@ -97,12 +105,13 @@ def benefit(
     """Train with and without synthetic images, test on real parts, say whether to add them."""
     from flawsmith.data.whole_images import kind_of_labels
     from flawsmith.experiment.benefit import BenefitTest
-    from flawsmith.experiment.benefit.plan import ALWAYS
+    from flawsmith.experiment.benefit.settings import ALWAYS
 
     if hours is not None and not 0 < hours < float("inf"):
         raise FlawsmithError(f"--hours {hours:g}: expected a time above 0, such as 3")
     values = {
         "systems": [*ALWAYS[kind_of_labels(data)], *(name for name in arm or [] if name != "real")],
+        "select": select,
         "given": [_named(text) for text in synthetic or []],
         "models": model,
         "preset": preset,

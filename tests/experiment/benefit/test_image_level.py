@@ -9,8 +9,9 @@ from flawsmith.cli import build_app
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit.arms import make_arms
 from flawsmith.experiment.benefit.page import write_report
-from flawsmith.experiment.benefit.plan import make_arms, require_folds
+from flawsmith.experiment.benefit.plan import require_folds
 from flawsmith.experiment.inspection_model import load_thresholds
 from flawsmith.experiment.ledger import read_lines
 from flawsmith.metrics.evaluation import Evaluation

@@ -6,8 +6,9 @@ import pytest
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit.arms import make_arms
 from flawsmith.experiment.benefit.mix import Mix
-from flawsmith.experiment.benefit.plan import Step, make_arms, make_steps, require_folds
+from flawsmith.experiment.benefit.plan import Step, make_steps, require_folds
 
 FIXED = {"amounts": [0.25], "schedules": ["mixed"], "preset": "tiny", "models": ["fc_hardnet70"]}
 
@@ -31,6 +32,27 @@ def test_images_are_made_once_for_all_seeds_and_before_their_models(pouch_folder
     kinds = [(s.kind, s.arm, s.fold) for s in steps]
     assert kinds.count(("synthesis", "copy_paste", 0)) == 1
     assert kinds.index(("synthesis", "copy_paste", 1)) < kinds.index(("model", "copy_paste", 1))
+
+
+def test_recognised_images_are_an_arm_of_their_own(pouch_folder):
+    given = settings(systems=["copy_paste", "dbs_gan"], select=["dbs_gan"], curve=[0.5])
+    arms = make_arms(given, DefectDataset.open(pouch_folder))
+    steps = [(s.kind, s.arm) for s in make_steps(given, arms, [0])]
+    pair = [
+        ("model", "real"),
+        ("synthesizer", "copy_paste"),
+        ("synthesis", "copy_paste"),
+        ("model", "copy_paste"),
+        ("synthesizer", "dbs_gan"),
+        ("synthesis", "dbs_gan"),
+        ("model", "dbs_gan"),
+        ("selection", "dbs_gan_selected"),
+        ("model", "dbs_gan_selected"),
+    ]
+    assert steps == pair * 2  # all parts, and half of them
+    taken = settings(systems=["copy_paste", "copy_paste_selected=dbs_gan"], select=["copy_paste"])
+    with pytest.raises(FlawsmithError, match="two arms called copy_paste_selected"):
+        make_arms(taken, DefectDataset.open(pouch_folder))
 
 
 def test_amount_is_tried_on_the_first_fold_only(pouch_folder):

@@ -4,12 +4,14 @@ import json
 import pytest
 
 from flawsmith.data.dataset import DefectDataset
-from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit import BenefitSettings, BenefitTest, work
 from flawsmith.experiment.benefit.facts import BenefitFacts
 from flawsmith.experiment.benefit.finished import FINISHED_FILE
 from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix
 from flawsmith.experiment.benefit.page import write_report
 from flawsmith.experiment.ledger import read_lines
+from flawsmith.experiment.selection import select
+from flawsmith.experiment.selection.facts import Reason
 from flawsmith.metrics.evaluation import EVALUATION_FILE
 from flawsmith.training.loop import Hooks
 
@@ -93,6 +95,55 @@ def test_torn_ledger_costs_one_run(finished, pouch_folder, tmp_path):
     other = BenefitTest(pouch_folder, finished.out, SETTINGS, torn)
     missing = [item.step for item in other.plan() if not item.done]
     assert [(s.kind, s.arm, s.share) for s in missing] == [("model", "copy_paste", 0.5)]
+
+
+def test_an_arm_is_tested_once_more_with_what_is_recognised(finished, pouch_folder, tmp_path):
+    """The model of real images is trained again where only its figures are there."""
+    once = {"amounts": [0.25], "schedules": ["mixed"], "curve": [], "select": ["copy_paste"]}
+    given = SETTINGS.model_copy(update=once)
+    test = BenefitTest(pouch_folder, tmp_path / "a", given, tmp_path / "ledger.jsonl")
+    titles = []
+    assert test.run(Hooks(), titles.append)
+    assert titles[-2:] == [
+        "copy_paste_selected, fold 0: keep what fc_hardnet70 recognises",
+        "copy_paste_selected, fold 0: train and test fc_hardnet70, seed 0",
+    ]
+    (folder,) = (tmp_path / "a" / "selected").iterdir()
+    made = DefectDataset.open(next((tmp_path / "a" / "synthetic").iterdir()))
+    both = [DefectDataset.open(folder / name) for name in ("accepted", "rejected")]
+    assert sum(map(len, both)) == len(made) > 0
+    images = {line["arm"]: line["training_images"] for line in read_lines(test.ledger)}
+    assert sum(images["copy_paste"]["synthetic"].values()) >= len(made)
+    accepted = [label for record in both[0] for label in record.labels]
+    assert sum(images["copy_paste_selected"].get("synthetic", {}).values()) == len(accepted)
+    facts, page = write_report(test)
+    assert {f.arm for f in facts.arms} == {"real", "copy_paste", "copy_paste_selected"}
+    assert "choosing among them" in page.read_text()
+
+    lines = [line for line in read_lines(test.ledger) if line["arm"] != "copy_paste_selected"]
+    known = tmp_path / "known.jsonl"
+    known.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    other = BenefitTest(pouch_folder, tmp_path / "b", given, known)
+    assert other.run(Hooks(), lambda line: None)
+    repeated = {line["key"]: line["parts"] for line in read_lines(known)}
+    assert repeated == {line["key"]: line["parts"] for line in read_lines(test.ledger)}
+
+
+def test_an_arm_of_which_nothing_is_recognised_learns_as_real_does(
+    pouch_folder, tmp_path, monkeypatch
+):
+    def reject(request, **options):
+        result = select(request, **options)
+        why = [Reason(code="outside", name="", value=1.0, limit=0.5)]
+        images = [verdict.model_copy(update={"reasons": why}) for verdict in result.images]
+        return result.model_copy(update={"images": images})
+
+    monkeypatch.setattr(work, "select", reject)
+    once = {"amounts": [0.25], "schedules": ["mixed"], "curve": [], "select": ["copy_paste"]}
+    test = BenefitTest(pouch_folder, tmp_path, SETTINGS.model_copy(update=once))
+    assert test.run(Hooks(), lambda line: None)
+    parts = {line["arm"]: line["parts"] for line in read_lines(test.ledger)}
+    assert parts["copy_paste_selected"] == parts["real"] != parts["copy_paste"]
 
 
 def test_hours_stop_between_runs(pouch_folder, tmp_path):

@@ -7,7 +7,7 @@ from typing import Self
 from flawsmith.config import StrictModel, validate
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit.mix import Mix, Tried
-from flawsmith.experiment.benefit.plan import BenefitSettings, Level
+from flawsmith.experiment.benefit.settings import BenefitSettings, Level
 from flawsmith.metrics.evaluation import Rate
 from flawsmith.storage import write_text
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from flawsmith.storage import write_text
 from flawsmith.training import checkpoint as ckpt
@@ -24,5 +25,15 @@ def finished_seconds(folder: Path) -> float | None:
 
 def trained_seconds(run: Path) -> float:
     """Return the seconds of training in a run that a kill left behind."""
+    return float(_progress(run).get("seconds", 0.0))
+
+
+def trained_share(run: Path, total_images: int) -> float:
+    """Return how much of a training a kill left done, 0 to 1."""
+    return min(1.0, float(_progress(run).get("images", 0)) / total_images)
+
+
+def _progress(run: Path) -> dict[str, Any]:
     saved = ckpt.checkpoints(run)
-    return float(ckpt.read_state(saved[-1])["progress"].get("seconds", 0.0)) if saved else 0.0
+    progress: dict[str, Any] = ckpt.read_state(saved[-1])["progress"] if saved else {}
+    return progress

@@ -60,8 +60,11 @@ class Hours:
         """Whether a step like this one was timed."""
         return workload in self.timed
 
-    def synthesizer(self, config: RunConfig) -> float:
-        """Return the seconds of a synthesizer's training."""
+    def synthesizer(self, config: RunConfig, done: float = 0.0) -> float:
+        """Return the seconds that a synthesizer's training still takes, ``done`` a share of it."""
+        return self._whole_synthesizer(config) * (1.0 - done)
+
+    def _whole_synthesizer(self, config: RunConfig) -> float:
         workload = synthesizer_workload(config)
         if issubclass(SYSTEMS.get(config.system), UntrainedSystem):
             return self.seconds_of(workload, lambda: 1.0)
@@ -76,14 +79,19 @@ class Hours:
         """Return the seconds of making a synthetic set."""
         return self.seconds_of(("synthesis", system, images), lambda: images / IMAGES_PER_SECOND)
 
-    def model(self, config: ModelConfig) -> float:
-        """Return the seconds of training and test of an inspection model."""
+    def model(self, config: ModelConfig, done: float = 0.0) -> float:
+        """Return the seconds that training and test of an inspection model still take.
+
+        Args:
+            config: of its run.
+            done: share of the training that a kill left done.
+        """
 
         def guess() -> float:
             costs = estimate(lambda: training_of(config, self.schema), config, self.schema)
             return costs.seconds * OTHER_SHARE
 
-        return self.seconds_of(model_workload(config), guess)
+        return self.seconds_of(model_workload(config), guess) * (1.0 - done / OTHER_SHARE)
 
     def seconds_of(self, workload: Workload, guess: Callable[[], float]) -> float:
         """Return the median of what steps like this one took, or a guess, made once."""

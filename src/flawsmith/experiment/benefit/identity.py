@@ -10,9 +10,12 @@ from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.errors import FlawsmithError
+from flawsmith.experiment.benefit.arms import Arm
 from flawsmith.experiment.benefit.mix import Mix
-from flawsmith.experiment.benefit.plan import REAL, Arm, BenefitSettings, Step
+from flawsmith.experiment.benefit.plan import Step
+from flawsmith.experiment.benefit.settings import REAL, BenefitSettings
 from flawsmith.experiment.inspection_model import ModelConfig
+from flawsmith.experiment.selection.page import ACCEPTED
 from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.synthesis import SETTINGS_FILE
 from flawsmith.experiment.train_model import configure_any_model
@@ -82,6 +85,13 @@ SYNTHESIS_CODE = (
     "experiment/synthesis.py",
     "experiment/train_synthesizer.py",
 )
+SELECTION_CODE = (
+    "experiment/selection/figures.py",
+    "experiment/selection/real_defects.py",
+    "experiment/selection/selecting.py",
+    "experiment/selection/surroundings.py",
+)
+"""What the choice among synthetic images follows from, beside the model that recognises them."""
 WHOLE_IMAGE_CODE = ("data/whole_images.py", "experiment/whole_image_synthesis.py")
 """Beside it, where labels are for whole images."""
 
@@ -151,6 +161,9 @@ class Identity:
 
     def set_key(self, step: Step) -> str:
         """Return the key of the synthetic set of a step's arm and fold."""
+        if self.arms[step.arm].source:
+            judge = self.model_key(self.judge(step), None)
+            return short_hash(self.set_key(self.source(step)), judge, code_of(SELECTION_CODE))
         given = self.arms[step.arm].folder(step.fold)
         if given is not None:
             made = (Path(given) / SETTINGS_FILE).read_text(encoding="utf-8")
@@ -159,6 +172,15 @@ class Identity:
         if alone:
             return short_hash(*(self.set_key(one) for one in alone))
         return short_hash(self.synthesizer_key(step), self.settings.per_class)
+
+    def source(self, step: Step) -> Step:
+        """Return a step of the arm whose images that of a selection has."""
+        return replace(step, kind="synthesis", arm=self.arms[step.arm].source)
+
+    def judge(self, step: Step) -> Step:
+        """Return the training of ``real`` whose model selects for a step's arm."""
+        network = self.settings.models[0]
+        return Step("model", REAL, step.fold, network, share=step.share, draw=step.draw)
 
     def steps_alone(self, step: Step) -> list[Step]:
         """Return a step for each class, where the system of its arm is trained on one at a time."""
@@ -183,6 +205,8 @@ class Identity:
 
     def synthetic_folder(self, step: Step) -> Path:
         """Return the synthetic set of a step's arm, fold and class."""
+        if self.arms[step.arm].source:
+            return self.selection_folder(step) / ACCEPTED
         given = self.arms[step.arm].folder(step.fold)
         if given is not None:
             return Path(given)
@@ -191,6 +215,22 @@ class Identity:
     def synthetic_folders(self, step: Step) -> list[Path]:
         """Return all synthetic sets of a step's arm and fold: one, or one of each class."""
         return [self.synthetic_folder(one) for one in self.steps_alone(step) or [step]]
+
+    def folder(self, step: Step) -> Path:
+        """Return what a step that makes images, or helps to, leaves behind."""
+        if step.kind == "synthesizer":
+            return self.synthesizer_folder(step)
+        return (
+            self.selection_folder(step) if step.kind == "selection" else self.synthetic_folder(step)
+        )
+
+    def selection_folder(self, step: Step) -> Path:
+        """Return where an arm's images are that were kept of another's, and the rejected ones."""
+        return self.out / "selected" / f"{self._name(step)}-{self.set_key(step)[:8]}"
+
+    def judge_folder(self, step: Step) -> Path:
+        """Return the run folder of the model that selects for a step's arm."""
+        return self.model_folder(self.judge(step), None)
 
     def model_folder(self, step: Step, mix: Mix | None) -> Path:
         """Return the run folder of an inspection model."""

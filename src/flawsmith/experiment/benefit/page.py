@@ -19,8 +19,8 @@ from flawsmith.experiment.benefit.facts import (
     CurvePoint,
     Spent,
 )
-from flawsmith.experiment.benefit.plan import REAL
 from flawsmith.experiment.benefit.runs import BenefitTest
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.benefit.statistics import (
     CLASS_PARTS,
     GAIN,
@@ -181,6 +181,7 @@ def _spent(test: BenefitTest) -> list[Spent]:
     kinds = {
         "synthesizer": "training of synthesizers",
         "synthesis": "making synthetic images",
+        "selection": "choosing among them",
         "screen": "short runs that chose amount and schedule",
         "model": "training and test of inspection models",
     }

@@ -8,18 +8,16 @@ from its checkpoint.
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from flawsmith.data.dataset import DefectDataset
-from flawsmith.data.folds import part_defects
-from flawsmith.data.tiles import DataConfig, SyntheticShare
+from flawsmith.data.tiles import SyntheticShare
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.balance import balance
+from flawsmith.experiment.benefit import work
+from flawsmith.experiment.benefit.arms import make_arms
 from flawsmith.experiment.benefit.finished import (
     FINISHED_FILE,
-    finish,
     finished_seconds,
-    trained_seconds,
+    trained_share,
 )
 from flawsmith.experiment.benefit.hours import (
     Hours,
@@ -29,41 +27,22 @@ from flawsmith.experiment.benefit.hours import (
 )
 from flawsmith.experiment.benefit.identity import Identity
 from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix, Tried, best_mix, best_of_each
-from flawsmith.experiment.benefit.plan import (
+from flawsmith.experiment.benefit.plan import Step, make_steps, require_folds
+from flawsmith.experiment.benefit.settings import (
     REAL,
     BenefitSettings,
     Level,
-    Step,
     class_amounts,
     complete,
-    make_arms,
-    make_steps,
-    require_folds,
 )
-from flawsmith.experiment.ledger import append_line, ledger_line, part_figures, read_lines
-from flawsmith.experiment.synthesis import synthesis_records, synthesize
-from flawsmith.experiment.train_model import evaluate_run, train_model
-from flawsmith.experiment.train_synthesizer import train_synthesizer
+from flawsmith.experiment.benefit.work import VALIDATION, VALIDATION_CLASSES, Line, has_weights
+from flawsmith.experiment.ledger import append_line, read_lines
 from flawsmith.experiment.training_data import training_records
-from flawsmith.metrics.evaluation import EVALUATION_FILE, Evaluation
 from flawsmith.models.classifiers import CLASSIFIERS
 from flawsmith.storage import exclusive
-from flawsmith.training import checkpoint as ckpt
-from flawsmith.training.config import CONFIG_FILE
-from flawsmith.training.logs import read_metrics
 from flawsmith.training.loop import Hooks
 
 LEDGER_FILE = "ledger.jsonl"
-VALIDATION: dict[Level, str] = {
-    "pixel": "validation_macro_iou",
-    "image": "validation_macro_average_precision",
-}
-"""Name in the ledger of what chooses amount and schedule."""
-VALIDATION_CLASSES = "validation_classes"
-"""Name in the ledger of the same for each class."""
-CLASS_FIGURES: dict[Level, str] = {"pixel": "val/iou_", "image": "val/average_precision_"}
-"""What the figure of a class is called in a run's metrics."""
-Line = dict[str, Any]
 
 
 class BenefitTest:
@@ -92,6 +71,12 @@ class BenefitTest:
         self.dataset = dataset
         self.class_amounts = class_amounts(settings, dataset.schema)
         self.level: Level = "image" if settings.models[0] in CLASSIFIERS else "pixel"
+        if settings.select and self.level == "image":
+            raise FlawsmithError(
+                f"--select {settings.select[0]}: {settings.models[0]} scores whole images, and "
+                "what is kept is recognised inside its mask; leave --select out, or give masks and "
+                "a network such as efficientnet_lite0"
+            )
         self.steps = make_steps(settings, self.arms, self.folds)
         self.lines = {line["key"]: line for line in read_lines(self.ledger) if "key" in line}
         self.hours = Hours(dataset.schema)
@@ -126,14 +111,14 @@ class BenefitTest:
         for step in self.steps:
             if not self._is_needed(step):
                 continue
-            used, seconds = time.perf_counter() - begin, self.seconds(step)
-            if hours is not None and used + seconds > hours * 3600:
-                say(
-                    f"stops before: {step.title} (about {seconds / 3600:.2f} h, "
-                    f"{max(0.0, hours - used / 3600):.2f} h left); "
-                    "the same command goes on"
-                )
-                return False
+            if hours is not None:
+                left, seconds = hours - (time.perf_counter() - begin) / 3600, self.seconds(step)
+                if seconds / 3600 > left:
+                    say(
+                        f"stops before: {step.title} (about {seconds / 3600:.2f} h, "
+                        f"{max(0.0, left):.2f} h left); the same command goes on"
+                    )
+                    return False
             say(step.title)
             self._do(step, hooks)
             self._note_time(step)
@@ -199,11 +184,9 @@ class BenefitTest:
 
     def is_done(self, step: Step) -> bool:
         """Whether a step's result is there."""
-        if step.kind == "synthesizer":
-            return (self.identity.synthesizer_folder(step) / FINISHED_FILE).is_file()
-        if step.kind == "synthesis":
-            return (self.identity.synthetic_folder(step) / FINISHED_FILE).is_file()
-        return self._line(step) is not None
+        if step.kind in ("screen", "model"):
+            return self._line(step) is not None
+        return (self.identity.folder(step) / FINISHED_FILE).is_file()
 
     def _line(self, step: Step) -> Line | None:
         mix = self.step_mix(step)
@@ -245,14 +228,19 @@ class BenefitTest:
             return False
         if step.kind in ("screen", "model"):
             return True
-        place = (step.arm, step.fold, step.share, step.draw)
         return any(
-            other.kind in ("screen", "model")
-            and (other.arm, other.fold, other.share, other.draw) == place
-            and not self.is_done(other)
-            and not self.is_empty(other)
-            for other in self.steps
+            self._is_needed(other) and not self.is_empty(other) for other in self._users(step)
         )
+
+    def _users(self, step: Step) -> Iterator[Step]:
+        """Yield what needs the images that a step makes, or helps to make."""
+        place = (step.fold, step.share, step.draw)
+        for other in self.steps:
+            arm = other.arm if other.kind in ("screen", "model") else ""
+            if other.kind == "selection" and step.kind != "selection":
+                arm = self.identity.arms[other.arm].source
+            if arm == step.arm and (other.fold, other.share, other.draw) == place:
+                yield other
 
     def is_empty(self, step: Step) -> bool:
         """Whether a step of an arm is known to add no synthetic image, so that it is ``real``'s."""
@@ -260,12 +248,27 @@ class BenefitTest:
         return mix is not None and mix.is_empty
 
     def seconds(self, step: Step) -> float:
-        """Return the seconds that a step will take."""
+        """Return the seconds that a step will take, or its rest where a kill left it half done."""
         if step.kind == "synthesizer":
-            return self.hours.synthesizer(self.identity.synthesizer_config(step))
+            config = self.identity.synthesizer_config(step)
+            run = self.identity.synthesizer_folder(step)
+            return self.hours.synthesizer(config, trained_share(run, config.training.total_images))
         if step.kind == "synthesis":
             return self.hours.synthesis(self.identity.arms[step.arm].system, self._set_size(step))
-        return self.hours.model(self.identity.model_config(step, self._likely_mix(step)))
+        if step.kind == "selection":
+            return self._selection_seconds(step)
+        return self._model_seconds(step, self._likely_mix(step))
+
+    def _model_seconds(self, step: Step, mix: Mix | None) -> float:
+        config, run = self.identity.model_config(step, mix), self.identity.model_folder(step, mix)
+        return self.hours.model(config, trained_share(run, config.training.total_images))
+
+    def _selection_seconds(self, step: Step) -> float:
+        judge = self.identity.judge(step)
+        seconds = self.hours.synthesis("selection", self._set_size(step))
+        if self.is_done(judge) and not has_weights(self.identity.judge_folder(step)):
+            seconds += self._model_seconds(judge, None)  # its figures came from a ledger
+        return seconds
 
     def _likely_mix(self, step: Step) -> Mix | None:
         return None if step.arm == REAL else self.step_mix(step) or FALLBACK_MIX
@@ -278,14 +281,14 @@ class BenefitTest:
             return synthesizer_workload(self.identity.synthesizer_config(step))
         if step.kind == "synthesis":
             return "synthesis", self.identity.arms[step.arm].system, self._set_size(step)
+        if step.kind == "selection":
+            return "synthesis", "selection", self._set_size(step)
         return model_workload(self.identity.model_config(step, self._likely_mix(step)))
 
     def finished_seconds(self, step: Step) -> float | None:
         """Return what a step took; None if it is not done."""
-        if step.kind == "synthesizer":
-            return finished_seconds(self.identity.synthesizer_folder(step))
-        if step.kind == "synthesis":
-            return finished_seconds(self.identity.synthetic_folder(step))
+        if step.kind not in ("screen", "model"):
+            return finished_seconds(self.identity.folder(step))
         line = self._line(step)
         return None if line is None else float(line["seconds"])
 
@@ -295,84 +298,14 @@ class BenefitTest:
             self.hours.add(self._workload(step), seconds)
 
     def _do(self, step: Step, hooks: Hooks) -> None:
+        identity, mix = self.identity, self.step_mix(step)
         if step.kind == "synthesizer":
-            self._train_synthesizer(step, hooks)
+            work.train_system(identity, step, hooks)
         elif step.kind == "synthesis":
-            self._synthesize(step, hooks)
+            work.make_images(identity, step, hooks)
+        elif step.kind == "selection":
+            work.select_images(identity, step, hooks)
         else:
-            self._train_model(step, hooks)
-
-    def _train_synthesizer(self, step: Step, hooks: Hooks) -> None:
-        run = self.identity.synthesizer_folder(step)
-        begin, before = time.perf_counter(), trained_seconds(run)
-        config = self.identity.synthesizer_config(step)
-        train_synthesizer(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
-        finish(run, before + time.perf_counter() - begin)
-
-    def _synthesize(self, step: Step, hooks: Hooks) -> None:
-        run, out = self.identity.synthesizer_folder(step), self.identity.synthetic_folder(step)
-        records = synthesis_records(run, self.dataset)
-        labels = self.identity.synthesizer_config(step).data.labels
-        wanted = balance(records, self.dataset.schema, None, labels=labels)
-        plan = {
-            name: self.settings.per_class
-            for name, count in wanted.before.items()
-            if count and name not in wanted.without_masks and step.only in ("", name)
-        }
-        begin = time.perf_counter()
-        with hooks.bar("synthesize", sum(plan.values())) as advance:
-            synthesize(run, self.dataset, out, plan=plan, advance=advance)
-        finish(out, time.perf_counter() - begin)
-
-    def _train_model(self, step: Step, hooks: Hooks) -> None:
-        mix = self.step_mix(step)
-        config, key = self.identity.model_config(step, mix), self.identity.model_key(step, mix)
-        run = self.identity.model_folder(step, mix)
-        begin, before = time.perf_counter(), trained_seconds(run)
-        train_model(config, run, hooks, resume=(run / CONFIG_FILE).is_file())
-        line: Line = {
-            "kind": step.kind,
-            "key": key,
-            "seed": step.seed,
-            "share": step.share,
-            "draw": step.draw,
-            "mix": None if mix is None else mix.model_dump(),
-        }
-        if step.kind == "screen":
-            line |= {"arm": step.arm, "model": step.network, "fold": step.fold}
-            line |= _validation_figures(run, self.level)
-        else:
-            if not (run / EVALUATION_FILE).is_file():
-                evaluate_run(run, hooks)
-            line |= ledger_line(run)
-            line["real_parts"] = real_parts(self.dataset, config.data)
-            line["parts"] = part_figures(Evaluation.load(run))
-        line["seconds"] = round(before + time.perf_counter() - begin, 1)
-        append_line(self.ledger, line)
-        self.lines[key] = line
-
-
-def real_parts(dataset: DefectDataset, data: DataConfig) -> int:
-    """Return the number of defective real parts that a run might see."""
-    training, validation = training_records(dataset, data)
-    return sum(bool(names) for names in part_defects([*training, *validation]).values())
-
-
-def _validation_figures(run: Path, level: Level) -> Line:
-    """Return the best macro figure on the inner validation parts, and of each class beside it."""
-    saved = ckpt.checkpoints(run)
-    if not saved:
-        raise FlawsmithError(f"{run} has no checkpoint; remove it and try again")
-    progress = ckpt.read_state(saved[-1])["progress"]
-    value = progress["best_value"]
-    if value is None:
-        return {VALIDATION[level]: None, VALIDATION_CLASSES: {}}
-    prefix = CLASS_FIGURES[level]
-    classes = {
-        name.removeprefix(prefix): round(figure, 4)
-        for line in read_metrics(run)
-        if line["images"] == progress["best_images"]
-        for name, figure in line.items()
-        if name.startswith(prefix)
-    }
-    return {VALIDATION[level]: round(float(value), 4), VALIDATION_CLASSES: classes}
+            line = work.train_and_test(identity, step, mix, self.level, hooks)
+            append_line(self.ledger, line)
+            self.lines[line["key"]] = line

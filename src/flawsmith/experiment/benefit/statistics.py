@@ -16,7 +16,8 @@ from flawsmith.experiment.benefit.facts import (
     PartRates,
 )
 from flawsmith.experiment.benefit.mix import Mix
-from flawsmith.experiment.benefit.plan import REAL, Step
+from flawsmith.experiment.benefit.plan import Step
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.metrics.intervals import rate
 from flawsmith.metrics.paired import (
     Difference,

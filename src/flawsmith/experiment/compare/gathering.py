@@ -8,8 +8,8 @@ import numpy as np
 
 from flawsmith import __version__
 from flawsmith.experiment.benefit.facts import Comparison, Spent
-from flawsmith.experiment.benefit.plan import REAL
 from flawsmith.experiment.benefit.plan import Step as TestStep
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.benefit.statistics import arm_figures, compare_arms
 from flawsmith.experiment.compare.facts import (
     BalancedSet,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from flawsmith.data.templates import render as fill
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.benefit import verdict
-from flawsmith.experiment.benefit.plan import REAL
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.benefit.statistics import CLASS_PARTS
 from flawsmith.experiment.compare import printed, words
 from flawsmith.experiment.compare.facts import PAGE_FILE, CompareFacts, Method, SystemFacts

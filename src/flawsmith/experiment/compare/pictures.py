@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import read_index_mask
-from flawsmith.experiment.benefit.plan import REAL
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.compare.examples import PER_CLASS, Example, read_examples
 from flawsmith.experiment.compare.plan import Step
 from flawsmith.experiment.compare.runs import SystemComparison

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from flawsmith.config import StrictModel
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.benefit.plan import REAL, BenefitSettings
 from flawsmith.experiment.benefit.plan import Step as TestStep
+from flawsmith.experiment.benefit.settings import REAL, BenefitSettings
 from flawsmith.systems import SYSTEMS
 from flawsmith.systems.untrained import UntrainedSystem
 

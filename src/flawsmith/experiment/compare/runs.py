@@ -14,6 +14,7 @@ from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.whole_images import kind_of_labels
 from flawsmith.errors import FlawsmithError, InterruptionError
 from flawsmith.experiment.balance import Balance, balance
+from flawsmith.experiment.benefit.arms import Arm
 from flawsmith.experiment.benefit.finished import finish, finished_seconds
 from flawsmith.experiment.benefit.hours import (
     Hours,
@@ -22,8 +23,9 @@ from flawsmith.experiment.benefit.hours import (
     synthesizer_workload,
 )
 from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix
-from flawsmith.experiment.benefit.plan import REAL, Arm, require_folds
 from flawsmith.experiment.benefit.plan import Step as TestStep
+from flawsmith.experiment.benefit.plan import require_folds
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.compare import work
 from flawsmith.experiment.compare.balanced_set import balanced_plan, keep_known
 from flawsmith.experiment.compare.examples import collect_banks, draw_examples
@@ -204,15 +206,15 @@ class SystemComparison:
         for step in self.steps:
             if step.arm in failed or not self.is_needed(step):
                 continue
-            used, seconds = time.perf_counter() - begin, self.seconds(step)
             title = step.title(self.settings.model)
-            if hours is not None and used + seconds > hours * 3600:
-                left = max(0.0, hours - used / 3600)
-                say(
-                    f"stops before: {title} (about {seconds / 3600:.2f} h, {left:.2f} h left); "
-                    "the same command goes on"
-                )
-                return False
+            if hours is not None:
+                left, seconds = hours - (time.perf_counter() - begin) / 3600, self.seconds(step)
+                if seconds / 3600 > left:
+                    say(
+                        f"stops before: {title} (about {seconds / 3600:.2f} h, "
+                        f"{max(0.0, left):.2f} h left); the same command goes on"
+                    )
+                    return False
             say(title)
             try:
                 self._do(step, hooks)

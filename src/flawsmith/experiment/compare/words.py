@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from flawsmith.experiment.benefit.facts import Comparison
-from flawsmith.experiment.benefit.plan import REAL
+from flawsmith.experiment.benefit.settings import REAL
 from flawsmith.experiment.benefit.statistics import CLASS_PARTS
 from flawsmith.experiment.benefit.verdict import ALPHA, change_words, p_words, shows_gain
 from flawsmith.experiment.compare.facts import Answer, Distances, Method, Ranged, SystemFacts

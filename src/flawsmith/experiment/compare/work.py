@@ -10,7 +10,7 @@ from typing import Any
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.benefit.finished import finish, trained_seconds
-from flawsmith.experiment.benefit.runs import real_parts
+from flawsmith.experiment.benefit.work import real_parts
 from flawsmith.experiment.compare.balanced_set import balanced_plan, mask_is_known
 from flawsmith.experiment.compare.memory import peak_mib, reset_peak
 from flawsmith.experiment.inspection_model import ModelConfig
