@@ -120,6 +120,7 @@ class ArmFigures(StrictModel):
     """One arm by itself, over all folds that it has finished.
 
     Attributes:
+        synthetic: fewest and most synthetic images of one class in one fold; None if it has none.
         iou: of each class, None where no part shows it; at the level of images always.
         parts: test parts of each class.
         macro: mean over the classes of IoU, or of F1 at the level of images.
@@ -138,6 +139,7 @@ class ArmFigures(StrictModel):
     parts: list[int]
     iou: list[float | None]
     macro: float | None
+    synthetic: tuple[int, int] | None = None
     f1: list[float | None] = []
     recall: list[float | None] = []
     balanced_accuracy: float | None = None

@@ -201,10 +201,22 @@ def arm_figures(results: Results, names: Sequence[str], network: str) -> list[Ar
                 parts=(counts[..., 0] + counts[..., 2] > 0).sum(axis=0).tolist(),
                 iou=values if figure is IOU else [None] * len(names),
                 macro=_number(float(figure.macro(pooled))),
+                synthetic=_synthetic_images([line for _, line in own], names),
                 **_image_figures(figure, pooled, values),
             )
         )
     return figures
+
+
+def _synthetic_images(
+    lines: Sequence[dict[str, Any]], names: Sequence[str]
+) -> tuple[int, int] | None:
+    """Return the fewest and the most synthetic images of a class in a fold."""
+    made = [line["training_images"].get("synthetic", {}) for line in lines]
+    if not any(made):
+        return None
+    counts = [of_class.get(name, 0) for of_class in made for name in names]
+    return min(counts), max(counts)
 
 
 def _image_figures(
