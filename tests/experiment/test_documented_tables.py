@@ -59,6 +59,8 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_differences", "benefit_image_xray_weld.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", AGAINST),
+        ("benefit_differences", "three_times_as_long/benefit_magnetic_tile.jsonl", []),
+        ("benefit_table", "three_times_as_long/benefit_magnetic_tile.jsonl", []),
     ],
 )
 def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, monkeypatch, capsys):
