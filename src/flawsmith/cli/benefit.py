@@ -203,12 +203,13 @@ def _print_plan(test: BenefitTest) -> None:
 
 
 def _print_facts(facts: BenefitFacts) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from flawsmith.experiment.benefit.verdict import change_words
 
     macro = f"macro {facts.figure}"
-    table = Table("model", "arm", "folds", macro, "minus real [95 %]", "p (Holm)")
+    named = [Column(name, overflow="fold") for name in ("model", "arm")]  # names are never cut
+    table = Table(*named, "folds", macro, "minus real [95 %]", "p (Holm)")
     changes = {(c.model, c.arm): c for c in facts.comparisons}
     for item in facts.arms:
         found = changes.get((item.model, item.arm))
