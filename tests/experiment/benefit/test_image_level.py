@@ -180,3 +180,10 @@ def test_command_finds_what_was_finished_and_prints_recall(finished, labels_only
     assert "train and test" not in printed, "something was done again"
     facts = json.loads((finished.out / "benefit.json").read_text())
     assert facts["level"] == "image"
+
+
+def test_nothing_is_selected_where_there_are_no_masks(labels_only_folder, tmp_path):
+    given = SETTINGS.model_copy(update={"select": ["bagan_gp"]})
+    with pytest.raises(FlawsmithError, match=r"--select bagan_gp: cnn_classifier scores whole im"):
+        BenefitTest(labels_only_folder, tmp_path / "out", given)
+    assert not (tmp_path / "out").exists()

@@ -6,7 +6,8 @@ import pytest
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest, work
 from flawsmith.experiment.benefit.facts import BenefitFacts
-from flawsmith.experiment.benefit.finished import FINISHED_FILE
+from flawsmith.experiment.benefit.finished import FINISHED_FILE, trained_share
+from flawsmith.experiment.benefit.hours import OTHER_SHARE
 from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix
 from flawsmith.experiment.benefit.page import write_report
 from flawsmith.experiment.ledger import read_lines
@@ -148,6 +149,21 @@ def test_an_arm_of_which_nothing_is_recognised_learns_as_real_does(
     assert test.run(Hooks(), lambda line: None)
     parts = {line["arm"]: line["parts"] for line in read_lines(test.ledger)}
     assert parts["copy_paste_selected"] == parts["real"] != parts["copy_paste"]
+
+
+def test_of_a_training_that_was_stopped_the_rest_is_planned(finished, pouch_folder, tmp_path):
+    nothing = tmp_path / "ledger.jsonl"
+    new = BenefitTest(pouch_folder, tmp_path, SETTINGS, nothing)
+    begun = BenefitTest(pouch_folder, finished.out, SETTINGS, nothing)
+    real = begun.steps[0]
+    whole = new.seconds(real)
+    begun.hours = new.hours  # one guess for both
+    assert (real.arm, whole > 0) == ("real", True)
+    assert begun.seconds(real) == pytest.approx(whole * (1 - 1 / OTHER_SHARE))  # its test is left
+    total = begun.identity.model_config(real, None).training.total_images
+    run = begun.identity.model_folder(real, None)
+    assert trained_share(run, 2 * total) == 0.5
+    assert trained_share(tmp_path / "none", total) == 0.0
 
 
 def test_hours_stop_between_runs(pouch_folder, tmp_path):

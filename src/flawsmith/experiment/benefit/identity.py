@@ -220,9 +220,9 @@ class Identity:
         """Return what a step that makes images, or helps to, leaves behind."""
         if step.kind == "synthesizer":
             return self.synthesizer_folder(step)
-        return (
-            self.selection_folder(step) if step.kind == "selection" else self.synthetic_folder(step)
-        )
+        if step.kind == "selection":
+            return self.selection_folder(step)
+        return self.synthetic_folder(step)
 
     def selection_folder(self, step: Step) -> Path:
         """Return where an arm's images are that were kept of another's, and the rejected ones."""
