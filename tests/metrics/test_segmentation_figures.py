@@ -86,22 +86,37 @@ def test_absent_class_has_no_curve_no_average_precision_and_no_threshold():
     histogram = figures.ScoreHistogram(1)
     histogram.add(np.full((2, 4, 4), 0.3, np.float32), np.zeros((4, 4), np.uint8))
     assert histogram.average_precision(0) is None
-    assert histogram.best_threshold(0) is None
+    assert histogram.best_threshold() is None
     assert [len(a) for a in histogram.curve(0)] == [0, 0]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_best_threshold_is_the_best_of_all(seed):
-    truth, scores = _scored(seed)
-    histogram = figures.ScoreHistogram(1)
-    histogram.add(scores, truth)
+def test_best_threshold_is_the_best_of_all_for_the_macro_iou_of_winners(seed):
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 4, (40, 50)).astype(np.uint8)
+    truth[truth == 3] = 0  # the third class is absent, yet wins pixels
+    scores = generator.random((4, 40, 50), dtype=np.float32)
+    for index in (1, 2):
+        scores[index] += 0.4 * (truth == index)
+    scores /= scores.max()
+    histogram = figures.ScoreHistogram(3)
+    histogram.add(figures.winners(scores), truth)
 
-    def iou_at(threshold):
-        guess = (scores[1] >= np.float32(threshold)).astype(np.uint8)
-        return jaccard_score(truth.ravel(), guess.ravel())
+    def macro_at(threshold):
+        highest = scores[1:].max(axis=0)
+        guess = np.where(highest >= np.float32(threshold), 1 + scores[1:].argmax(axis=0), 0)
+        return jaccard_score(truth.ravel(), guess.ravel(), labels=[1, 2], average="macro")
 
-    best = max(iou_at(b / 1024) for b in range(1, 1024, 8))
-    assert iou_at(histogram.best_threshold(0)) >= best
+    best = max(macro_at(b / 1024) for b in range(1, 1024, 8))
+    assert macro_at(histogram.best_threshold()) >= best > macro_at(0.1)
+
+
+def test_winners_keep_one_class_of_each_pixel_and_of_equal_ones_the_first():
+    scores = np.array([[[0.9, 0.1, 0.1]], [[0.2, 0.5, 0.4]], [[0.3, 0.4, 0.4]]], np.float32)
+    expected = np.array([[[0, 0, 0]], [[0, 0.5, 0.4]], [[0.3, 0, 0]]], np.float32)
+    alone = figures.winners(scores)
+    assert alone.dtype == np.float32
+    np.testing.assert_array_equal(alone, expected)
 
 
 def test_best_threshold_takes_the_middle_of_equal_ones():
@@ -110,7 +125,7 @@ def test_best_threshold_takes_the_middle_of_equal_ones():
         plane = np.where(truth, high, low).astype(np.float32)
         histogram = figures.ScoreHistogram(1)
         histogram.add(np.stack([1 - plane, plane]), truth)
-        assert histogram.best_threshold(0) == pytest.approx(expected, abs=1.5 / 1024)
+        assert histogram.best_threshold() == pytest.approx(expected, abs=1.5 / 1024)
 
 
 def test_thin_curve_keeps_the_ends_and_points_of_the_curve():

@@ -61,6 +61,12 @@ def macro_iou(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.flo
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
+def winners(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (1 + D) x H x W scores, 0 but for each pixel's most probable defect class."""
+    most = 1 + scores[1:].argmax(axis=0)
+    return np.where(np.arange(len(scores))[:, None, None] == most, scores, np.float32(0.0))
+
+
 class ScoreHistogram:
     """Counts the pixel scores of every class in 1,024 equal bins over [0, 1].
 
@@ -103,17 +109,20 @@ class ScoreHistogram:
             return None
         return float((np.diff(recall, prepend=0.0) * precision).sum())
 
-    def best_threshold(self, index: int) -> float | None:
-        """Return the threshold in (0, 1) with the highest IoU of one class; None if absent.
+    def best_threshold(self) -> float | None:
+        """Return the threshold in (0, 1), one for all classes, with the highest macro IoU.
 
-        Where a run of thresholds ties, its middle is taken: scores of 0 and 1 alone give 0.5.
+        The scores must be those of `winners`, as a pixel is of one class. Classes without a
+        labelled pixel do not count; None without any. Where a run of thresholds ties, its middle
+        is taken: scores of 0 and 1 alone give 0.5.
         """
-        hits = self.positive[index][::-1].cumsum()[::-1]
-        alarms = self.negative[index][::-1].cumsum()[::-1]
-        total = hits[0]
-        if not total:
+        hits = self.positive[:, ::-1].cumsum(axis=1)[:, ::-1]
+        alarms = self.negative[:, ::-1].cumsum(axis=1)[:, ::-1]
+        present = hits[:, 0] > 0
+        if not present.any():
             return None
-        values = (hits / (total + alarms))[1:]  # bin 0 would call every pixel a defect
+        union = hits[present, :1] + alarms[present]
+        values = (hits[present] / union).mean(axis=0)[1:]  # bin 0 would call every pixel a defect
         best = int(values.argmax())
         others = np.flatnonzero(values[best:] < values[best])
         last = best + (int(others[0]) if others.size else len(values) - best) - 1

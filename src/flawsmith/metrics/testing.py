@@ -45,8 +45,8 @@ def choose_thresholds(
 ) -> Thresholds:
     """Return the operating thresholds that suit the (inner) validation records best.
 
-    Pixel threshold of a class: highest IoU over its score histogram. A class without a labelled
-    validation pixel takes the median of the other classes, and all take 0.5 where none has any.
+    Pixel threshold: one for all classes, with the highest macro IoU (D85); 0.5 where no pixel is
+    labelled.
 
     Region threshold: highest balanced part-level accuracy (Youden's index), halfway between two
     part scores; of equal ones the lowest, which misses the fewest defective parts. Without both
@@ -63,15 +63,13 @@ def choose_thresholds(
     for record in tested:
         if _has_pixel_labels(record):
             scores = _scores(dataset, record, predict)
-            histogram.add(scores, dataset.label_map(record).defects)
+            histogram.add(segmentation.winners(scores), dataset.label_map(record).defects)
         progress(1)
-    chosen = [histogram.best_threshold(i) for i in range(dataset.schema.num_defects)]
-    known = [value for value in chosen if value is not None]
-    fallback = float(np.median(known)) if known else FALLBACK
-    pixel = [fallback if value is None else value for value in chosen]
+    limit = histogram.best_threshold() or FALLBACK
+    pixel = [limit] * dataset.schema.num_defects
 
-    # A region reaches the threshold of its class at least, so this lets every region count.
-    every_region = Thresholds(pixel=pixel, region=min(pixel))
+    # A region's score reaches the pixel threshold at least, so this lets every region count.
+    every_region = Thresholds(pixel=pixel, region=limit)
     part_scores, defective = [], []
     for views in _parts(tested).values():
         best = 0.0
@@ -83,7 +81,7 @@ def choose_thresholds(
             progress(1)
         part_scores.append(best)
         defective.append(any(not record.is_good for record in views))
-    region = region_threshold(np.array(part_scores), np.array(defective), min(pixel))
+    region = region_threshold(np.array(part_scores), np.array(defective), limit)
     return Thresholds(pixel=pixel, region=region)
 
 

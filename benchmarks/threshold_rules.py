@@ -1,0 +1,172 @@
+"""Do thresholds chosen on validation parts serve other parts? Four rules, for trained runs.
+
+Each rule is fitted on four fifths of a run's validation parts and tried on the rest, and
+fitted on all of them and tried on the test parts. A cell has the macro IoU of both; a rule is to be
+chosen by the first.
+
+    python benchmarks/threshold_rules.py RUN [RUN ...]
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawsmith.data.dataset import DefectDataset, ImageRecord
+from flawsmith.experiment.inspection_model import InspectionModel, load_model_config
+from flawsmith.experiment.training_data import held_out_records, training_records
+from flawsmith.inspection.thresholds import Thresholds, classify
+from flawsmith.metrics.segmentation import (
+    BINS,
+    ScoreHistogram,
+    class_counts,
+    confusion,
+    macro_iou,
+    winners,
+)
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of an image, in half precision, and what is there."""
+
+    part: str
+    scores: NDArray[np.float16]
+    truth: NDArray[np.uint8]
+
+
+Scores = NDArray[np.float32]
+Decide = Callable[[Scores], NDArray[np.uint8]]
+Rule = Callable[[Sequence[Scored]], Decide]
+
+
+def each_class_its_own(images: Sequence[Scored]) -> Decide:
+    """Return for each class the limit with its highest IoU; the highest ratio to it wins."""
+    histogram = _histogram(images, lambda scores: scores)
+    found = []
+    for positive, negative in zip(histogram.positive, histogram.negative, strict=True):
+        hits, alarms = (counts[::-1].cumsum()[::-1] for counts in (positive, negative))
+        if hits[0]:
+            found.append((int((hits / (hits[0] + alarms))[1:].argmax()) + 1) / BINS)
+        else:
+            found.append(None)
+    known = [value for value in found if value is not None]
+    usual = float(np.median(known)) if known else 0.5
+    return _by(*(usual if value is None else value for value in found))
+
+
+def one_for_all(images: Sequence[Scored]) -> Decide:
+    """Return the one limit of all classes with the highest macro IoU."""
+    limit = _histogram(images, winners).best_threshold() or 0.5
+    return _by(*[limit] * (len(images[0].scores) - 1))
+
+
+def most_probable(images: Sequence[Scored]) -> Decide:
+    """Return the class with the highest score, no defect among them; nothing is fitted."""
+    return lambda scores: scores.argmax(axis=0).astype(np.uint8)
+
+
+def defect_first(images: Sequence[Scored]) -> Decide:
+    """Return the one limit of the defects' summed score; the class is the most probable of them."""
+    limit = _histogram(images, summed_winners).best_threshold() or 0.5
+    thresholds = Thresholds(pixel=[limit] * (len(images[0].scores) - 1))
+    return lambda scores: classify(summed_winners(scores), thresholds)
+
+
+RULES: tuple[Rule, ...] = (each_class_its_own, one_for_all, most_probable, defect_first)
+
+
+def summed_winners(scores: Scores) -> Scores:
+    """Return each pixel's summed score of all defects, in the place of the most probable one."""
+    alone = winners(scores)
+    return np.where(alone > 0, scores[1:].sum(axis=0), np.float32(0.0)).clip(0, 1)
+
+
+def _histogram(images: Sequence[Scored], prepare: Callable[[Scores], Scores]) -> ScoreHistogram:
+    histogram = ScoreHistogram(len(images[0].scores) - 1)
+    for image in images:
+        histogram.add(prepare(image.scores.astype(np.float32)), image.truth)
+    return histogram
+
+
+def _by(*limits: float) -> Decide:
+    thresholds = Thresholds(pixel=list(limits))
+    return lambda scores: classify(scores, thresholds)
+
+
+def counted(images: Iterable[Scored], decide: Decide) -> NDArray[np.int64]:
+    """Return D x 3 pixel counts over images."""
+    return np.sum(
+        [
+            class_counts(confusion(i.truth, decide(i.scores.astype(np.float32)), len(i.scores) - 1))
+            for i in images
+        ],
+        axis=0,
+    )
+
+
+def crossed(images: Sequence[Scored], rule: Rule) -> NDArray[np.int64]:
+    """Return the counts of every image under the rule fitted without its part's fifth."""
+    place = {part: i % FOLDS for i, part in enumerate(sorted({i.part for i in images}))}
+    counts = np.zeros((len(images[0].scores) - 1, 3), np.int64)
+    for fold in sorted(set(place.values())):
+        rest = [i for i in images if place[i.part] != fold]
+        counts += counted([i for i in images if place[i.part] == fold], rule(rest))
+    return counts
+
+
+def scored(
+    model: InspectionModel, dataset: DefectDataset, records: list[ImageRecord]
+) -> list[Scored]:
+    """Return the scores of all images."""
+    return [
+        Scored(
+            r.part, model.predict(dataset.image(r)).astype(np.float16), dataset.label_map(r).defects
+        )
+        for r in records
+    ]
+
+
+def figures(run: Path) -> tuple[str, list[float]]:
+    """Return a run's arm and fold, and of each rule the macro IoU crossed and on test parts."""
+    config, model = load_model_config(run), InspectionModel.load(run)
+    dataset = DefectDataset.open(Path(config.data.path))
+    _, validation = training_records(dataset, config.data)
+    if config.data.fold is None or not validation:
+        raise SystemExit(f"{run} kept no part for validation and test")
+    kept = scored(model, dataset, validation)
+    test = scored(model, dataset, held_out_records(dataset, config.data.fold))
+    found = []
+    for rule in RULES:
+        found.append(float(macro_iou(crossed(kept, rule))))
+        found.append(float(macro_iou(counted(test, rule(kept)))))
+    return f"`{config.arm}` | {config.data.fold}", found
+
+
+def row(head: str, found: Sequence[float]) -> str:
+    """Return a row of the table, two figures of each rule."""
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return f"| {head} | " + " | ".join(f"{a:.3f}, {b:.3f}" for a, b in pairs) + " |"
+
+
+def main() -> None:
+    """Print a row for each run, and their mean."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+")
+    names = [rule.__name__.replace("_", " ") for rule in RULES]
+    print(f"| arm | fold | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
+    every = []
+    for run in parser.parse_args().runs:
+        head, found = figures(run)
+        every.append(found)
+        print(row(head, found), flush=True)
+    print(row("mean |", list(np.mean(every, axis=0))))
+
+
+if __name__ == "__main__":
+    main()
