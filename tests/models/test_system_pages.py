@@ -16,8 +16,8 @@ from flawsmith.models.efficientnet_lite0 import EfficientNetLite0
 from flawsmith.models.fc_hardnet import FcHarDNet
 from flawsmith.models.feature_pyramid import PyramidSegmenter
 from flawsmith.nn.cost import macs, parameter_count
-from flawsmith.systems.dbs_gan_real import STYLE_LENGTH
 from flawsmith.systems.style import STYLE_MAPS
+from flawsmith.systems.surface_style import STYLE_LENGTH
 
 DOCS = Path(__file__).parents[2] / "docs"
 PRESETS = files("flawsmith") / "presets" / "dbs_gan"

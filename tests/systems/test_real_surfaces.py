@@ -9,9 +9,10 @@ from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import configure
 from flawsmith.models.surface_painter import SurfacePainter, grain, local_mean, soft_neighbourhood
-from flawsmith.systems.base import Batch, SampleRequest
+from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
 from flawsmith.systems.dbs_gan_exemplar import ExemplarDbsGan, paste
-from flawsmith.systems.dbs_gan_real import BLACK, TONE_SCALE, RealBackgroundDbsGan, style_on_surface
+from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
+from flawsmith.systems.surface_style import BLACK, TONE_SCALE, style_on_surface
 
 
 @pytest.fixture
@@ -172,6 +173,60 @@ def test_where_an_exemplar_ends_the_surface_goes_on():
     assert torch.equal(pasted[..., :16, :], surface[..., :16, :])
     assert pasted.min() >= 0.1 - 1e-6
     assert torch.allclose(pasted[0, 0, 19, 24], torch.tensor(0.1), atol=1e-6)
+
+
+OPTIONS = ("weight_perceptual=1", "weight_diversity=1", "diff_augment=true")
+
+
+def training_batch(generator, count=4):
+    clean = torch.rand(count, 1, 32, 32, generator=generator) * 1.6 - 0.8
+    defects = square(32, side=10).repeat(count // 2, 1, 1)
+    images = torch.where(defects.unsqueeze(1) > 0, -clean, clean)
+    seeds = torch.arange(count)
+    labels = torch.full((count,), 2)
+    return Batch(images, defects, torch.zeros_like(defects), labels, seeds, clean=clean)
+
+
+@pytest.mark.parametrize("name", ["dbs_gan_real", "dbs_gan_exemplar"])
+@pytest.mark.parametrize("options", [*((o,) for o in OPTIONS), OPTIONS])
+def test_terms_of_the_ablation_train(name, options, pouch_folder, generator):
+    overrides = [f"loss.{option}" for option in options]
+    config = configure(name, "tiny", pouch_folder, fold=0, overrides=overrides)
+    plain = configure(name, "tiny", pouch_folder, fold=0, overrides=[])
+    weights = []
+    for settings in (config, plain):
+        torch.manual_seed(0)
+        model = SYSTEMS.get(name)(settings, schema())
+        batch = training_batch(generator.manual_seed(0))
+        figures = {**model.step(batch), **model.step(batch)}
+        assert all(torch.tensor(value).isfinite() for value in figures.values())
+        for option in ("perceptual", "diversity"):
+            shown = settings is config and f"weight_{option}=1" in options
+            assert (f"g/{option}" in figures) is shown
+        if "g/diversity" in figures:
+            assert 0.0 <= figures["g/diversity"] <= 1.0
+        assert all("perceptual" not in network for network in model.networks())
+        weights.append(torch.cat([p.flatten() for p in model.painter.parameters()]))
+    assert not torch.equal(*weights)
+
+
+def test_diversity_asks_until_two_noises_differ_enough(pouch_folder):
+    overrides = ["loss.weight_diversity=1"]
+    config = configure("dbs_gan_real", "tiny", pouch_folder, fold=0, overrides=overrides)
+    model = RealBackgroundDbsGan(config, schema())
+    place, seeds = (square(32) > 0).float(), torch.arange(2)
+    one = torch.zeros(2, 1, 32, 32)
+    terms = [float(model._sameness(one, one + d, seeds, place)) for d in (0.0, 0.02, 0.04, 10.0)]
+    assert terms[0] == 1.0
+    assert 1.0 > terms[1] > terms[2] > terms[3] == 0.0
+    assert 1 - terms[2] == pytest.approx(2 * (1 - terms[1]), rel=1e-4)
+    assert float(model._sameness(one, one, seeds, 0 * place)) == 0.0
+
+
+def test_diversity_without_noise_is_refused(pouch_folder):
+    overrides = ["loss.weight_diversity=1", "network.noise_channels=0"]
+    with pytest.raises(FlawsmithError, match="noise_channels is 0: give noise"):
+        configure("dbs_gan_real", "tiny", pouch_folder, fold=0, overrides=overrides)
 
 
 def test_what_is_missing_is_said(pouch_folder, generator):

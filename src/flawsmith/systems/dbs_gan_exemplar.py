@@ -15,7 +15,8 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.losses.reconstruction import defect_mask
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
-from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan, style_between
+from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
+from flawsmith.systems.surface_style import style_between
 
 CONTRAST = 0.3
 """Largest relative change of its contrast in training."""

@@ -23,35 +23,32 @@ from torch.nn import functional as F
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.errors import FlawsmithError
+from flawsmith.losses.perceptual import PerceptualDistance
 from flawsmith.losses.reconstruction import band_contrast_mse, defect_mask, low_frequency_mse
 from flawsmith.models.style_bank import StyleBank
 from flawsmith.models.surface_painter import (
-    GRAIN_PIXELS,
     PixelClassDiscriminator,
     SurfacePainter,
-    grain,
     soft_neighbourhood,
 )
 from flawsmith.systems.adversarial import AdversarialSystem
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest, Samples, multiscale_noise
+from flawsmith.systems.differentiable_augmentation import diff_augment
 from flawsmith.systems.style import main_class
+from flawsmith.systems.surface_style import BLACK, STYLE_LENGTH, smooth, style_on_surface
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses
 
 CONTRAST_WINDOW = 16
 STYLES = 256
-STYLE_LENGTH = 2
-"""Tone and grain of the defect against those of the bare surface under it (D21)."""
 
 NOISE_SCALES = (16, 64)
 """Pixels over which the noise varies. Finer noise became a leathery texture in large defects; the
 grain of the surface itself, amplified or smoothed, is the texture (D30)."""
 
-BLACK = 1.2
-"""Added to images in [-1, 1], so that a tone is relative to the light of the surface."""
 
-TONE_SCALE = 0.3
-"""Usual size of a tone, so that its map is about as large as noise."""
+WANTED_CHANGE = 0.1
+"""Mean change of a pixel for a unit of change of the noise beyond which no more is asked."""
 
 
 class RealBackgroundNetwork(StrictModel):
@@ -91,6 +88,9 @@ class RealBackgroundLoss(StrictModel):
         weight_features: of the discriminator's features of the paired image against the real one.
         weight_adv: of the discriminator's judgement, paired and unpaired.
         weight_surface: of the pixels without a defect in the discriminator's loss.
+        weight_perceptual: of a pretrained network's view of the paired image against the real one.
+        weight_diversity: of how little two noises make of one label and surface.
+        diff_augment: show the discriminator all images in another light, shifted, partly covered.
     """
 
     scale: int = Field(default=4, ge=1)
@@ -99,6 +99,9 @@ class RealBackgroundLoss(StrictModel):
     weight_features: float = Field(default=2.0, ge=0)
     weight_adv: float = Field(default=1.0, ge=0)
     weight_surface: float = Field(default=1.0, ge=0)
+    weight_perceptual: float = Field(default=0.0, ge=0)
+    weight_diversity: float = Field(default=0.0, ge=0)
+    diff_augment: bool = False
 
 
 class RealBackgroundOptimizer(StrictModel):
@@ -125,6 +128,11 @@ class RealBackgroundConfig(RunConfig):
             raise ValueError(
                 f"training.batch_size {self.training.batch_size} in {self.training.accumulate} "
                 "parts leaves one tile a step; this system needs two: raise batch_size"
+            )
+        if self.loss.weight_diversity and not self.network.noise_channels:
+            raise ValueError(
+                f"loss.weight_diversity {self.loss.weight_diversity:g} rewards what noise changes, "
+                "and network.noise_channels is 0: give noise, or no such weight"
             )
         return self
 
@@ -157,6 +165,7 @@ class RealBackgroundDbsGan(AdversarialSystem):
             base_channels=network.discriminator_channels,
         )
         self.styles = StyleBank(size=STYLES, length=STYLE_LENGTH)
+        self.perceptual = PerceptualDistance() if config.loss.weight_perceptual else None
         adam = config.optimizer
         self.max_norm = adam.max_norm
         self.optimize(
@@ -202,10 +211,10 @@ class RealBackgroundDbsGan(AdversarialSystem):
         return super().step(batch)
 
     def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
-        """L_G = w_rec L_rec + w_con L_con + w_feat L_feat + w_adv L_adv; appends the images.
+        """L_G = sum of w_i L_i over rec, contrast, features, adv, and perceptual and diversity.
 
         The first half of the images is paired, the second half is the same labels on the surfaces
-        of the tiles next to them.
+        of the tiles next to them. Appends the images.
         """
         weights = self.config.loss
         own, other = _clean(batch).chunk(2, dim=1)
@@ -213,31 +222,55 @@ class RealBackgroundDbsGan(AdversarialSystem):
         shown = self.shown(batch)
         paired = self.paint(own, batch.defects, style, batch.seeds, shown)
         unpaired = self.paint(other, batch.defects, style, batch.seeds + 1, shown)
-        fake = torch.cat([paired, unpaired])
-        fakes.append(fake.detach())
+        fakes.append(torch.cat([paired, unpaired]).detach())
         place = self._weight(batch.defects).squeeze(1) * (batch.defects != IGNORE)
-        rec = low_frequency_mse(paired, batch.images, place, weights.scale)
-        contrast = band_contrast_mse(paired, batch.images, place, CONTRAST_WINDOW)
-        logits, maps = self.discriminator.with_features(fake)
-        adv = self._named(logits, batch.defects.repeat(2, 1, 1))
-        features = self._feature_loss(maps, batch)
-        total = (
-            weights.weight_rec * rec
-            + weights.weight_contrast * contrast
-            + weights.weight_features * features
-            + weights.weight_adv * adv
-        )
-        return {"g/rec": rec, "g/contrast": contrast, "g/features": features, "g/adv": adv,
-                "g/total": total}  # fmt: skip
+        logits, maps, names = self._seen([paired, unpaired], [batch.defects] * 2, batch.seeds)
+        losses = {
+            "rec": low_frequency_mse(paired, batch.images, place, weights.scale),
+            "contrast": band_contrast_mse(paired, batch.images, place, CONTRAST_WINDOW),
+            "features": self._feature_loss(maps, batch),
+            "adv": self._named(logits, names),
+        }
+        if self.perceptual is not None:
+            losses["perceptual"] = self.perceptual(paired, batch.images, place)
+        if weights.weight_diversity:
+            again = self.paint(other, batch.defects, style, batch.seeds + 2, shown)
+            losses["diversity"] = self._sameness(unpaired, again, batch.seeds, place)
+        total = sum(getattr(weights, f"weight_{name}") * loss for name, loss in losses.items())
+        return {**{f"g/{name}": loss for name, loss in losses.items()}, "g/total": total}
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> Losses:
         """Name the pixels of real images by their label, those that were painted as painted."""
-        logits = self.discriminator(torch.cat([batch.images, fake])).float()
-        count = len(batch.images)
-        real = self._named(logits[:count], batch.defects)
         painted = torch.where(defect_mask(batch.defects), self.painted_class, batch.defects)
-        fake_term = self._named(logits[count:], painted.repeat(2, 1, 1))
+        labels = [batch.defects, painted, painted]
+        logits, _, names = self._seen([batch.images, *fake.chunk(2)], labels, batch.seeds)
+        count = len(batch.images)
+        real = self._named(logits[:count], names[:count])
+        fake_term = self._named(logits[count:], names[count:])
         return {"d/real": real, "d/fake": fake_term, "d/total": real + fake_term}
+
+    def _seen(
+        self, images: list[Tensor], labels: list[Tensor], seeds: Tensor
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Return logits and maps of the discriminator, and the labels of what it was shown."""
+        seen, names = torch.cat(images), torch.cat(labels)
+        if self.config.loss.diff_augment:
+            seen, names = diff_augment(seen, names, seeds.repeat(len(images)))
+        logits, maps = self.discriminator.with_features(seen)
+        return logits.float(), maps, names
+
+    def _sameness(self, one: Tensor, other: Tensor, seeds: Tensor, place: Tensor) -> Tensor:
+        """Return 1 - the share of the wanted change that two noises made, 0 to 1.
+
+        Mode seeking (Mao et al. 2019) in its bounded form (Yang et al. 2019, arXiv 1901.09024,
+        equation 3): the distance of the images over that of the noises, up to a limit.
+        """
+        noises = [self._noise(seeds + i, one.shape[-2:]) for i in (1, 2)]
+        apart = (noises[0] - noises[1]).abs().mean(dim=(1, 2, 3))
+        pixels = place.sum(dim=(1, 2))
+        change = ((one - other).abs().mean(dim=1) * place).sum(dim=(1, 2)) / pixels.clamp_min(1.0)
+        share = (change / apart / WANTED_CHANGE).clamp_max(1.0)
+        return ((1.0 - share) * (pixels > 0)).mean()
 
     def shown(self, batch: Batch) -> Tensor | None:
         """Return the real defects that the painter is shown, where it is shown any."""
@@ -268,8 +301,7 @@ class RealBackgroundDbsGan(AdversarialSystem):
         tone, rough = (style[:, i, None, None, None] * inside.unsqueeze(1) for i in (0, 1))
         extra = [tone * (smooth(surface) + BLACK), rough]
         if self.config.network.noise_channels:
-            channels = self.config.network.noise_channels
-            extra.append(multiscale_noise(seeds, channels, defects.shape[1:], NOISE_SCALES))
+            extra.append(self._noise(seeds, defects.shape[1:]))
         painted: Tensor = self.painter(canvas, one_hot.float(), weight, torch.cat(extra + more, 1))
         return painted.float()
 
@@ -299,6 +331,9 @@ class RealBackgroundDbsGan(AdversarialSystem):
             layers={"surface": surface},
         )
 
+    def _noise(self, seeds: Tensor, size: torch.Size) -> Tensor:
+        return multiscale_noise(seeds, self.config.network.noise_channels, size, NOISE_SCALES)
+
     def _weight(self, defects: Tensor) -> Tensor:
         network = self.config.network
         return soft_neighbourhood(defect_mask(defects), reach=network.reach, fall=network.fall)
@@ -325,8 +360,8 @@ class RealBackgroundDbsGan(AdversarialSystem):
         if self.config.loss.weight_features == 0.0:
             return batch.images.new_zeros(())
         with torch.no_grad():
-            _, real_maps = self.discriminator.with_features(batch.images)
-        near = self._weight(batch.defects)
+            _, real_maps, names = self._seen([batch.images], [batch.defects], batch.seeds)
+        near = self._weight(names)
         terms = []
         for fake, real in zip(fake_maps, real_maps, strict=True):
             weight = F.adaptive_max_pool2d(near, fake.shape[-2:])
@@ -334,60 +369,6 @@ class RealBackgroundDbsGan(AdversarialSystem):
             pixels = weight.sum(dim=(1, 2, 3)).clamp_min(1.0)
             terms.append(((off * weight).sum(dim=(1, 2, 3)) / pixels).mean())
         return torch.stack(terms).mean()
-
-
-def smooth(image: Tensor) -> Tensor:
-    """Return N x 1 x H x W: the grey image without its grain."""
-    return (image.float() - grain(image.float())).mean(dim=1, keepdim=True)
-
-
-def style_on_surface(image: Tensor, surface: Tensor, defects: Tensor) -> Tensor:
-    """Return N x 2: how the defect changes the tone and the grain of the surface under it.
-
-    Args:
-        image: N x C x H x W in [-1, 1].
-        surface: the same without the defect.
-        defects: N x H x W.
-    """
-    inside = defect_mask(defects).float().unsqueeze(1)
-    return style_between(image, inside, surface, inside)
-
-
-def style_between(image: Tensor, inside: Tensor, surface: Tensor, bare: Tensor) -> Tensor:
-    """Return N x 2: tone and grain of an image inside, against those of a bare surface.
-
-    The tone is relative to the light of the surface, so that a defect of a bright tile is not
-    black on a dark one; the grain is the logarithm of the ratio of both contrasts. 0 without a
-    defect.
-
-    Args:
-        image: N x C x H x W in [-1, 1].
-        inside: N x 1 x H x W, 1 on the defect.
-        surface: as the image.
-        bare: as ``inside``, where the surface is looked at.
-    """
-    over, under = _mean(image.float(), inside), _mean(surface.float(), bare)
-    fine = _mean(_inner_grain(image, inside).square(), inside) + 1e-5
-    coarse = _mean(_inner_grain(surface, bare).square(), bare) + 1e-5
-    shown = ((inside.sum(dim=(1, 2, 3)) > 0) & (bare.sum(dim=(1, 2, 3)) > 0)).float()
-    tone = (over - under) / (under + BLACK) / TONE_SCALE
-    return torch.stack([tone * shown, 0.5 * (fine / coarse).log() * shown], dim=1)
-
-
-def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Return the mean grey of each image over a region."""
-    pixels = where.sum(dim=(1, 2, 3)).clamp_min(1.0)
-    return (values.mean(dim=1, keepdim=True) * where).sum(dim=(1, 2, 3)) / pixels
-
-
-def _inner_grain(image: Tensor, inside: Tensor) -> Tensor:
-    """Return the grain within a region, against local means of the region alone."""
-    values = image.float() * inside
-
-    def mean(maps: Tensor) -> Tensor:
-        return F.avg_pool2d(maps, GRAIN_PIXELS, 1, GRAIN_PIXELS // 2)
-
-    return values - inside * mean(values) / mean(inside).clamp_min(1e-6)
 
 
 def _clean(batch: Batch) -> Tensor:

@@ -32,9 +32,10 @@ from flawsmith.systems import SYSTEMS
 from flawsmith.systems.base import Batch, System, stack_tiles
 from flawsmith.systems.dbs_gan import DbsGan
 from flawsmith.systems.dbs_gan_exemplar import CONTRAST, ExemplarDbsGan
-from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan, style_on_surface
+from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 from flawsmith.systems.style import style_of
+from flawsmith.systems.surface_style import style_on_surface
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import CONFIG_FILE
 from flawsmith.training.loop import Advance
