@@ -233,7 +233,7 @@ def test_what_is_missing_is_said(pouch_folder, generator):
     config = configure("dbs_gan_real", "tiny", pouch_folder, fold=0, overrides=[])
     model = RealBackgroundDbsGan(config, schema())
     defects = square()
-    with pytest.raises(FlawsmithError, match="paints into real surfaces"):
+    with pytest.raises(FlawsmithError, match="real surfaces are painted into"):
         model.sample(SampleRequest(defects, torch.zeros_like(defects)), torch.tensor([1, 2]))
     image = torch.rand(2, 1, 48, 48, generator=generator)
     batch = Batch(image, defects, torch.zeros_like(defects), torch.tensor([2, 2]), torch.arange(2))

@@ -15,7 +15,7 @@ from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
 from flawsmith.losses.reconstruction import defect_mask
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
-from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
+from flawsmith.systems.surface_painting import SurfacePainting
 from flawsmith.systems.surface_style import style_between
 
 CONTRAST = 0.3
@@ -23,7 +23,7 @@ CONTRAST = 0.3
 
 
 @SYSTEMS.register("dbs_gan_exemplar")
-class ExemplarDbsGan(RealBackgroundDbsGan):
+class ExemplarDbsGan(SurfacePainting):
     """Pastes a real defect into a real surface and paints over what does not fit."""
 
     needs = frozenset({"background_images", "exemplars"})

@@ -32,9 +32,9 @@ from flawsmith.systems import SYSTEMS
 from flawsmith.systems.base import Batch, System, stack_tiles
 from flawsmith.systems.dbs_gan import DbsGan
 from flawsmith.systems.dbs_gan_exemplar import CONTRAST, ExemplarDbsGan
-from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
 from flawsmith.systems.load import Synthesizer, load_config, load_synthesizer
 from flawsmith.systems.style import style_of
+from flawsmith.systems.surface_painting import SurfacePainting
 from flawsmith.systems.surface_style import style_on_surface
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.config import CONFIG_FILE
@@ -181,7 +181,7 @@ def _fitting(request: ScoreRequest, run: Path) -> Rebuilder | str:
             f"{request.synthetic.root} was made by the run {origin.run} ({origin.system}), not by "
             f"{run} ({config.system}); give the run that made it, or leave --run out"
         )
-    if not issubclass(SYSTEMS.get(config.system), DbsGan | RealBackgroundDbsGan):
+    if not issubclass(SYSTEMS.get(config.system), DbsGan | SurfacePainting):
         return f"{config.system} does not learn to rebuild real images"
     records = synthesis_records(run, request.data, request.fold)
     seen = {r.file_name for r in records} & {r.file_name for r in request.held_out}
@@ -244,7 +244,7 @@ def _rebuilt(synthesizer: Synthesizer, batch: Batch) -> tuple[Tensor, Tensor | N
 
 def _by_system(system: System, batch: Batch) -> tuple[Tensor, Tensor | None]:
     """Return what the system makes of real tiles as it does in training, without updating it."""
-    if isinstance(system, RealBackgroundDbsGan):
+    if isinstance(system, SurfacePainting):
         assert batch.clean is not None  # `_cut` removes the defects
         style = style_on_surface(batch.images, batch.clean, batch.defects)
         shown = system.shown(batch)
@@ -267,7 +267,7 @@ def _words(system: System) -> tuple[str, str]:
             f"{CONTRAST:.0%}, as in training",
             "the surface with that disturbed defect pasted in",
         )
-    if isinstance(system, RealBackgroundDbsGan):
+    if isinstance(system, SurfacePainting):
         return (
             "the real surface with the defect removed, the label map, and tone and grain of the "
             "defect",
