@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.experiment.export import ExportSettings, export_run
 from flawsmith.experiment.export_check import as_schema_says
-from flawsmith.experiment.inspection_model import best_weights, load_config
+from flawsmith.experiment.inspection_model import kept_weights, load_config
 from flawsmith.experiment.ledger import append_line, read_lines
 from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.training_data import held_out_records
@@ -80,7 +80,7 @@ def line_of(run: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         tested, failed, seconds, fold = inspect_fold(run, Path(folder))
     return {
-        "weights": hashlib.sha256(best_weights(run).read_bytes()).hexdigest()[:16],
+        "weights": hashlib.sha256(kept_weights(run).read_bytes()).hexdigest()[:16],
         "network": load_config(run).system,
         "fold": fold,
         "seconds": [round(value, 2) for value in seconds],
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     arguments = parser.parse_args()
     for run in arguments.runs:
-        weights = hashlib.sha256(best_weights(run).read_bytes()).hexdigest()[:16]
+        weights = hashlib.sha256(kept_weights(run).read_bytes()).hexdigest()[:16]
         if not any(line["weights"] == weights for line in read_lines(arguments.ledger)):
             append_line(arguments.ledger, line_of(run))
     print("\n".join(table(read_lines(arguments.ledger))))

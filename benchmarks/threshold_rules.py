@@ -20,13 +20,15 @@ from flawsmith.experiment.inspection_model import InspectionModel, load_model_co
 from flawsmith.experiment.training_data import held_out_records, training_records
 from flawsmith.inspection.thresholds import Thresholds, classify
 from flawsmith.metrics.segmentation import (
-    BINS,
     ScoreHistogram,
+    WinnerHistogram,
     class_counts,
     confusion,
     macro_iou,
+    middle_of_best,
     winners,
 )
+from flawsmith.metrics.testing import has_pixel_labels
 
 FOLDS = 5
 
@@ -46,15 +48,17 @@ Rule = Callable[[Sequence[Scored]], Decide]
 
 
 def each_class_its_own(images: Sequence[Scored]) -> Decide:
-    """Return for each class the limit with its highest IoU; the highest ratio to it wins."""
-    histogram = _histogram(images, lambda scores: scores)
+    """Return for each class the limit with its highest IoU; the highest ratio to it wins.
+
+    A class that is not shown takes the median of the others.
+    """
+    histogram = ScoreHistogram(len(images[0].scores) - 1)
+    for image in images:
+        histogram.add(image.scores.astype(np.float32), image.truth)
     found = []
     for positive, negative in zip(histogram.positive, histogram.negative, strict=True):
         hits, alarms = (counts[::-1].cumsum()[::-1] for counts in (positive, negative))
-        if hits[0]:
-            found.append((int((hits / (hits[0] + alarms))[1:].argmax()) + 1) / BINS)
-        else:
-            found.append(None)
+        found.append(middle_of_best(hits / (hits[0] + alarms)) if hits[0] else None)
     known = [value for value in found if value is not None]
     usual = float(np.median(known)) if known else 0.5
     return _by(*(usual if value is None else value for value in found))
@@ -62,8 +66,7 @@ def each_class_its_own(images: Sequence[Scored]) -> Decide:
 
 def one_for_all(images: Sequence[Scored]) -> Decide:
     """Return the one limit of all classes with the highest macro IoU."""
-    limit = _histogram(images, winners).best_threshold() or 0.5
-    return _by(*[limit] * (len(images[0].scores) - 1))
+    return _by(*_common_limit(images, lambda scores: scores))
 
 
 def most_probable(images: Sequence[Scored]) -> Decide:
@@ -73,9 +76,8 @@ def most_probable(images: Sequence[Scored]) -> Decide:
 
 def defect_first(images: Sequence[Scored]) -> Decide:
     """Return the one limit of the defects' summed score; the class is the most probable of them."""
-    limit = _histogram(images, summed_winners).best_threshold() or 0.5
-    thresholds = Thresholds(pixel=[limit] * (len(images[0].scores) - 1))
-    return lambda scores: classify(summed_winners(scores), thresholds)
+    decide = _by(*_common_limit(images, summed_winners))
+    return lambda scores: decide(summed_winners(scores))
 
 
 RULES: tuple[Rule, ...] = (each_class_its_own, one_for_all, most_probable, defect_first)
@@ -87,11 +89,11 @@ def summed_winners(scores: Scores) -> Scores:
     return np.where(alone > 0, scores[1:].sum(axis=0), np.float32(0.0)).clip(0, 1)
 
 
-def _histogram(images: Sequence[Scored], prepare: Callable[[Scores], Scores]) -> ScoreHistogram:
-    histogram = ScoreHistogram(len(images[0].scores) - 1)
+def _common_limit(images: Sequence[Scored], prepare: Callable[[Scores], Scores]) -> list[float]:
+    histogram = WinnerHistogram(len(images[0].scores) - 1)
     for image in images:
         histogram.add(prepare(image.scores.astype(np.float32)), image.truth)
-    return histogram
+    return [histogram.best_threshold() or 0.5] * (len(images[0].scores) - 1)
 
 
 def _by(*limits: float) -> Decide:
@@ -114,6 +116,8 @@ def crossed(images: Sequence[Scored], rule: Rule) -> NDArray[np.int64]:
     """Return the counts of every image under the rule fitted without its part's fifth."""
     place = {part: i % FOLDS for i, part in enumerate(sorted({i.part for i in images}))}
     counts = np.zeros((len(images[0].scores) - 1, 3), np.int64)
+    if len(place) < 2:
+        raise SystemExit("one validation part alone: nothing can be fitted without it")
     for fold in sorted(set(place.values())):
         rest = [i for i in images if place[i.part] != fold]
         counts += counted([i for i in images if place[i.part] == fold], rule(rest))
@@ -123,12 +127,13 @@ def crossed(images: Sequence[Scored], rule: Rule) -> NDArray[np.int64]:
 def scored(
     model: InspectionModel, dataset: DefectDataset, records: list[ImageRecord]
 ) -> list[Scored]:
-    """Return the scores of all images."""
+    """Return the scores of all images whose pixels are labelled."""
     return [
         Scored(
             r.part, model.predict(dataset.image(r)).astype(np.float16), dataset.label_map(r).defects
         )
         for r in records
+        if has_pixel_labels(r)
     ]
 
 

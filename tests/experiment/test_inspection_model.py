@@ -12,32 +12,46 @@ from flawsmith.experiment.training_data import (
     spread_over_classes,
     training_records,
 )
-from flawsmith.training.checkpoint import load_tensors
+from flawsmith.training.checkpoint import checkpoints, load_tensors, read_state
 from flawsmith.training.logs import read_metrics
 from flawsmith.training.loop import Hooks
 
 
-@pytest.fixture(scope="module")
-def trained(pouch_folder, tmp_path_factory):
-    run = tmp_path_factory.mktemp("runs") / "real"
+def train_tiny(folder, run, *overrides):
     config = configure_model(
-        "fc_hardnet70", "tiny", pouch_folder, fold=1, synthetic=[], arm=None,
-        overrides=["training.total_images=32"],
+        "fc_hardnet70", "tiny", folder, fold=1, synthetic=[], arm=None,
+        overrides=["training.total_images=32", *overrides],
     )  # fmt: skip
     train_model(config, run, Hooks(), resume=False)
     return run
 
 
-def test_best_weights_and_thresholds_come_from_validation(trained):
+@pytest.fixture(scope="module")
+def trained(pouch_folder, tmp_path_factory):
+    return train_tiny(pouch_folder, tmp_path_factory.mktemp("runs") / "real")
+
+
+def held(run, file):
+    """Whether the model of a run has the weights of a file."""
+    tensors = load_tensors(file)
+    weights = InspectionModel.load(run).training.segmenter.state_dict()
+    return all(np.array_equal(weights[k], tensors[f"segmenter.{k}"]) for k in weights)
+
+
+def test_weights_of_a_falling_rate_are_the_last_averages(trained):
     values = [m["val/macro_iou"] for m in read_metrics(trained) if "val/macro_iou" in m]
     assert len(values) == 4
-    assert (trained / "best.safetensors").is_file()
-    thresholds = load_thresholds(trained)
-    assert len(thresholds.pixel) == 6
-    model = InspectionModel.load(trained)
-    best = load_tensors(trained / "best.safetensors")
-    weights = model.training.segmenter.state_dict()
-    assert all(np.array_equal(weights[k], best[f"segmenter.{k}"]) for k in weights)
+    assert not (trained / "best.safetensors").exists()
+    assert held(trained, checkpoints(trained)[-1] / "ema.safetensors")
+    assert len(load_thresholds(trained).pixel) == 6
+
+
+def test_weights_of_a_constant_rate_are_the_best_by_validation(pouch_folder, tmp_path):
+    run = train_tiny(pouch_folder, tmp_path / "run", 'training.schedule="constant"')
+    values = {m["images"]: m["val/macro_iou"] for m in read_metrics(run) if "val/macro_iou" in m}
+    assert held(run, run / "best.safetensors")
+    best = read_state(checkpoints(run)[-1])["progress"]["best_images"]
+    assert values[best] == max(values.values())
 
 
 def test_scores_of_a_whole_image_are_probabilities(trained, pouch_folder):

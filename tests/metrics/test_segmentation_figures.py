@@ -83,10 +83,10 @@ def test_histogram_leaves_ignored_pixels_out_and_takes_other_classes_as_negative
 
 
 def test_absent_class_has_no_curve_no_average_precision_and_no_threshold():
+    assert figures.WinnerHistogram(1).best_threshold() is None
     histogram = figures.ScoreHistogram(1)
     histogram.add(np.full((2, 4, 4), 0.3, np.float32), np.zeros((4, 4), np.uint8))
     assert histogram.average_precision(0) is None
-    assert histogram.best_threshold() is None
     assert [len(a) for a in histogram.curve(0)] == [0, 0]
 
 
@@ -99,8 +99,8 @@ def test_best_threshold_is_the_best_of_all_for_the_macro_iou_of_winners(seed):
     for index in (1, 2):
         scores[index] += 0.4 * (truth == index)
     scores /= scores.max()
-    histogram = figures.ScoreHistogram(3)
-    histogram.add(figures.winners(scores), truth)
+    histogram = figures.WinnerHistogram(3)
+    histogram.add(scores, truth)
 
     def macro_at(threshold):
         highest = scores[1:].max(axis=0)
@@ -123,7 +123,7 @@ def test_best_threshold_takes_the_middle_of_equal_ones():
     truth = np.array([[1, 1, 0, 0]], np.uint8)
     for high, low, expected in [(1.0, 0.0, 0.5), (0.75, 0.25, 0.5), (0.3, 0.1, 0.2)]:
         plane = np.where(truth, high, low).astype(np.float32)
-        histogram = figures.ScoreHistogram(1)
+        histogram = figures.WinnerHistogram(1)
         histogram.add(np.stack([1 - plane, plane]), truth)
         assert histogram.best_threshold() == pytest.approx(expected, abs=1.5 / 1024)
 

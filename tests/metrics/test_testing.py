@@ -292,12 +292,19 @@ def _noisy_set(root, parts=14):
     return _write(root, views)
 
 
+def _torn(image):
+    """Scores of a model in two minds: a square is a bar too, nearly; a bar is only a bar."""
+    scores = read_scores(image)
+    scores[2] = np.maximum(scores[2], 0.95 * scores[1])
+    return scores
+
+
 def test_chosen_pixel_threshold_has_the_best_macro_iou(tmp_path):
     dataset = _noisy_set(tmp_path / "set")
-    chosen = choose_thresholds(dataset, dataset.records, read_scores)
+    chosen = choose_thresholds(dataset, dataset.records, _torn)
     assert len(set(chosen.pixel)) == 1  # one for all, the absent class among them
     truth = np.concatenate([dataset.label_map(r).defects.ravel() for r in dataset])
-    scores = [read_scores(dataset.image(r)) for r in dataset]
+    scores = [_torn(dataset.image(r)) for r in dataset]
 
     def macro(limit):
         thresholds = Thresholds(pixel=[limit] * 3)

@@ -5,13 +5,21 @@ import dataclasses
 import pytest
 import torch
 
-from flawsmith.data.schema import Schema, make_backgrounds, make_defects
+from flawsmith.data.schema import IGNORE, Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import configure
-from flawsmith.models.surface_painter import SurfacePainter, grain, local_mean, soft_neighbourhood
+from flawsmith.models import efficientnet_lite0
+from flawsmith.models.surface_painter import (
+    PixelClassDiscriminator,
+    SurfacePainter,
+    grain,
+    local_mean,
+    soft_neighbourhood,
+)
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
 from flawsmith.systems.dbs_gan_exemplar import ExemplarDbsGan, paste
 from flawsmith.systems.dbs_gan_real import RealBackgroundDbsGan
+from flawsmith.systems.differentiable_augmentation import diff_augment
 from flawsmith.systems.surface_style import BLACK, TONE_SCALE, style_on_surface
 
 
@@ -187,27 +195,109 @@ def training_batch(generator, count=4):
     return Batch(images, defects, torch.zeros_like(defects), labels, seeds, clean=clean)
 
 
+def trained(name, overrides, folder, generator, steps=2):
+    config = configure(name, "tiny", folder, fold=0, overrides=overrides)
+    torch.manual_seed(0)
+    model = SYSTEMS.get(name)(config, schema())
+    batch = training_batch(generator.manual_seed(0))
+    figures = [model.step(batch) for _ in range(steps)]
+    return model, batch, figures[-1]
+
+
 @pytest.mark.parametrize("name", ["dbs_gan_real", "dbs_gan_exemplar"])
 @pytest.mark.parametrize("options", [*((o,) for o in OPTIONS), OPTIONS])
 def test_terms_of_the_ablation_train(name, options, pouch_folder, generator):
     overrides = [f"loss.{option}" for option in options]
-    config = configure(name, "tiny", pouch_folder, fold=0, overrides=overrides)
-    plain = configure(name, "tiny", pouch_folder, fold=0, overrides=[])
-    weights = []
-    for settings in (config, plain):
-        torch.manual_seed(0)
-        model = SYSTEMS.get(name)(settings, schema())
-        batch = training_batch(generator.manual_seed(0))
-        figures = {**model.step(batch), **model.step(batch)}
-        assert all(torch.tensor(value).isfinite() for value in figures.values())
-        for option in ("perceptual", "diversity"):
-            shown = settings is config and f"weight_{option}=1" in options
-            assert (f"g/{option}" in figures) is shown
-        if "g/diversity" in figures:
-            assert 0.0 <= figures["g/diversity"] <= 1.0
-        assert all("perceptual" not in network for network in model.networks())
-        weights.append(torch.cat([p.flatten() for p in model.painter.parameters()]))
+    model, _, figures = trained(name, overrides, pouch_folder, generator)
+    plain, _, _ = trained(name, [], pouch_folder, generator)
+    assert all(torch.tensor(value).isfinite() for value in figures.values())
+    assert ("g/perceptual" in figures) is ("weight_perceptual=1" in options)
+    assert ("g/sameness" in figures) is ("weight_diversity=1" in options)
+    assert 0.0 <= figures.get("g/sameness", 0.0) <= 1.0
+    assert set(model.networks()) == set(plain.networks())  # what a checkpoint has
+    weights = [torch.cat([p.flatten() for p in m.painter.parameters()]) for m in (model, plain)]
     assert not torch.equal(*weights)
+
+
+def test_terms_of_the_ablation_are_the_same_in_micro_batches(pouch_folder, generator):
+    overrides = [f"loss.{option}" for option in OPTIONS]
+    figures = [
+        trained("dbs_gan_real", [*overrides, *more], pouch_folder, generator, steps=1)[2]
+        for more in ([], ["training.batch_size=4", "training.accumulate=2"])
+    ]
+    for term in ("g/perceptual", "g/sameness", "g/rec"):
+        assert figures[1][term] == pytest.approx(figures[0][term], rel=1e-3)
+
+
+@pytest.mark.parametrize("augmented", [False, True])
+def test_the_discriminator_is_told_what_is_real_and_what_is_painted(
+    augmented, pouch_folder, generator, monkeypatch
+):
+    seen, told = [], []
+    look = PixelClassDiscriminator.with_features
+    monkeypatch.setattr(
+        PixelClassDiscriminator,
+        "with_features",
+        lambda self, image: (seen.append(image.detach()), look(self, image))[1],
+    )
+    name = RealBackgroundDbsGan._named
+    monkeypatch.setattr(
+        RealBackgroundDbsGan,
+        "_named",
+        lambda self, logits, classes: (told.append(classes), name(self, logits, classes))[1],
+    )
+    overrides = ["loss.diff_augment=true"] if augmented else []
+    model, batch, _ = trained("dbs_gan_real", overrides, pouch_folder, generator, steps=1)
+    both, real_maps, everything = seen  # the painter's step, its features, the discriminator's
+    painter_told, real, fake = told
+    count = len(batch)
+    labels, painted = batch.defects, torch.where(batch.defects > 0, model.painted_class, 0)
+    if augmented:
+        images, labels = diff_augment(batch.images, labels, batch.seeds)
+        hidden = labels == IGNORE
+        assert hidden.any()
+        painted = torch.where(hidden, IGNORE, painted.where(labels == 0, model.painted_class))
+        painted = torch.where(labels == 0, 0, painted)
+    else:
+        images = batch.images
+    assert torch.equal(real_maps, images)
+    assert torch.equal(everything[:count], images)
+    assert torch.equal(everything[count:], both)
+    assert torch.equal(painter_told, labels.repeat(2, 1, 1))
+    assert torch.equal(real, labels)
+    assert torch.equal(fake, painted.repeat(2, 1, 1))
+
+
+def test_light_does_not_follow_an_exemplars_contrast(pouch_folder):
+    config = configure("dbs_gan_exemplar", "tiny", pouch_folder, fold=0, overrides=[])
+    model, count = ExemplarDbsGan(config, schema()), 200
+    step = torch.zeros(count, 1, 16, 16)
+    step[..., 8:] = 0.5
+    labels = torch.zeros(count, 16, 16, dtype=torch.long)
+    batch = Batch(step, labels, labels, labels[:, 0, 0], torch.arange(count))
+    shown = model.shown(batch)[:, 0]
+    contrasts = shown.amax(dim=(1, 2)) - shown.amin(dim=(1, 2))
+    changed, names = diff_augment(step, labels, batch.seeds)
+    known = (names != IGNORE).unsqueeze(1)
+    lights = (changed * known).sum(dim=(1, 2, 3)) / known.sum(dim=(1, 2, 3))
+    assert contrasts.std() > 0.05
+    assert lights.std() > 0.1
+    assert abs(torch.corrcoef(torch.stack([contrasts, lights]))[0, 1]) < 0.25
+
+
+def test_a_generator_with_a_perceptual_term_samples_without_the_pretrained_weights(
+    pouch_folder, generator, monkeypatch
+):
+    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package_of_weights")
+    overrides = ["loss.weight_perceptual=1"]
+    config = configure("dbs_gan_real", "tiny", pouch_folder, fold=0, overrides=overrides)
+    model = RealBackgroundDbsGan(config, schema())
+    defects = square()
+    surface = torch.rand(2, 1, 48, 48, generator=generator)
+    request = SampleRequest(defects, torch.zeros_like(defects), background_images=surface)
+    assert model.sample(request, torch.tensor([1, 2])).images.shape == surface.shape
+    with pytest.raises(FlawsmithError, match="weight_perceptual cannot be used: the pretrained"):
+        model.step(training_batch(generator))
 
 
 def test_diversity_asks_until_two_noises_differ_enough(pouch_folder):
@@ -216,7 +306,7 @@ def test_diversity_asks_until_two_noises_differ_enough(pouch_folder):
     model = RealBackgroundDbsGan(config, schema())
     place, seeds = (square(32) > 0).float(), torch.arange(2)
     one = torch.zeros(2, 1, 32, 32)
-    terms = [float(model._sameness(one, one + d, seeds, place)) for d in (0.0, 0.02, 0.04, 10.0)]
+    terms = [float(model._sameness(one, one + d, seeds, place)) for d in (0.0, 0.005, 0.01, 9.0)]
     assert terms[0] == 1.0
     assert 1.0 > terms[1] > terms[2] > terms[3] == 0.0
     assert 1 - terms[2] == pytest.approx(2 * (1 - terms[1]), rel=1e-4)
@@ -233,11 +323,11 @@ def test_what_is_missing_is_said(pouch_folder, generator):
     config = configure("dbs_gan_real", "tiny", pouch_folder, fold=0, overrides=[])
     model = RealBackgroundDbsGan(config, schema())
     defects = square()
-    with pytest.raises(FlawsmithError, match="real surfaces are painted into"):
+    with pytest.raises(FlawsmithError, match="dbs_gan_real paints into real surfaces"):
         model.sample(SampleRequest(defects, torch.zeros_like(defects)), torch.tensor([1, 2]))
     image = torch.rand(2, 1, 48, 48, generator=generator)
     batch = Batch(image, defects, torch.zeros_like(defects), torch.tensor([2, 2]), torch.arange(2))
-    with pytest.raises(FlawsmithError, match="surfaces without their defects"):
+    with pytest.raises(FlawsmithError, match="no surfaces without their defects"):
         model.step(batch)
 
 

@@ -15,7 +15,7 @@ from flawsmith.data.images import ImageArray, to_unit
 from flawsmith.data.schema import Schema
 from flawsmith.data.whole_images import fit
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.inspection_model import load_best_, load_config
+from flawsmith.experiment.inspection_model import load_config, load_kept_
 from flawsmith.systems.classification import ClassificationConfig, ClassificationTraining
 from flawsmith.training.precision import keep_freed_memory
 
@@ -80,7 +80,7 @@ class ClassificationModel:
 
     @classmethod
     def load(cls, run: Path) -> Self:
-        """Load a run's best weights by inner validation; without validation the last average.
+        """Load the weights that a run kept, see `kept_weights`.
 
         Raises:
             FlawsmithError: if the folder is no classification model's run or holds no weights.
@@ -94,7 +94,7 @@ class ClassificationModel:
             )
         schema = Schema.load(run)
         training = ClassificationTraining(config, schema, load=False)
-        load_best_(training, run)
+        load_kept_(training, run)
         return cls(training, schema, config.training.tile_size)
 
 

@@ -25,7 +25,7 @@ from flawsmith.experiment.export_int8 import quantise
 from flawsmith.experiment.export_novelty import REVIEW_RATE, export_novelty
 from flawsmith.experiment.inspection_model import (
     InspectionModel,
-    best_weights,
+    kept_weights,
     load_config,
     load_thresholds,
 )
@@ -294,6 +294,6 @@ def _identity(run: Path, config: InspectionModelConfig, dataset: DefectDataset) 
         name=run.resolve().name,
         network=config.system,
         config_sha256=hashlib.sha256((run / CONFIG_FILE).read_bytes()).hexdigest(),
-        weights_sha256=hashlib.sha256(best_weights(run).read_bytes()).hexdigest(),
+        weights_sha256=hashlib.sha256(kept_weights(run).read_bytes()).hexdigest(),
         data_fingerprint=dataset.fingerprint(),
     )

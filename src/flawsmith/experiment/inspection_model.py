@@ -79,7 +79,7 @@ class InspectionModel:
 
     @classmethod
     def load(cls, run: Path) -> Self:
-        """Load a run's best weights by inner validation; without validation the last average.
+        """Load the weights that a run kept, see `kept_weights`.
 
         Raises:
             FlawsmithError: if the folder is no inspection model's run or holds no weights.
@@ -88,12 +88,12 @@ class InspectionModel:
         config = load_model_config(run)
         schema = Schema.load(run)
         training = SegmentationTraining(config, schema, load=False)
-        load_best_(training, run)
+        load_kept_(training, run)
         return cls(training, schema, config.training.tile_size, config.overlap)
 
 
-def load_best_(training: Trainable, run: Path) -> None:
-    """Put a run's best weights by inner validation into its networks; without it the last average.
+def load_kept_(training: Trainable, run: Path) -> None:
+    """Put the weights that a run kept into its networks, see `kept_weights`.
 
     Raises:
         FlawsmithError: if the run holds no weights.
@@ -105,14 +105,18 @@ def load_best_(training: Trainable, run: Path) -> None:
         )
     engine = training.engine
     engine.precision = Precision(**ckpt.read_state(found[-1])["precision"])
-    ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(best_weights(run)))
+    ckpt.load_network_tensors(training.networks(), ckpt.load_tensors(kept_weights(run)))
     engine.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for network in training.networks().values():
         network.to(engine.device, memory_format=engine.precision.memory_format)  # type: ignore[call-overload]
 
 
-def best_weights(run: Path) -> Path:
-    """Return the file of a run's best weights, as `load_best_` takes them."""
+def kept_weights(run: Path) -> Path:
+    """Return the file of a run's best weights by inner validation, else of its last averages.
+
+    Best ones are there where classifiers had images to tell them by, and where a segmentation
+    network's learning rate did not fall (D86).
+    """
     last = ckpt.checkpoints(run)[-1]
     places = (run / f"{BEST}.safetensors", last / "ema.safetensors", last / "networks.safetensors")
     return next(path for path in places if path.is_file())

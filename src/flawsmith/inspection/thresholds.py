@@ -24,8 +24,8 @@ class Thresholds(StrictModel):
 def classify(scores: NDArray[np.float32], thresholds: Thresholds) -> LabelArray:
     """Return H x W class indices from (1 + defects) x H x W scores in [0, 1] (0 = no defect).
 
-    The winner is the defect class with the highest score relative to its threshold, so that a
-    class with a low threshold is not drowned by one with a high one.
+    The winner is the defect class with the highest score relative to its threshold: with equal
+    thresholds the most probable one; a lower threshold favours its class.
     """
     limits = np.maximum(np.asarray(thresholds.pixel, np.float32), 1e-6)[:, None, None]
     relative = scores[1:] / limits

@@ -43,5 +43,7 @@ class PerceptualDistance:
         return torch.stack(terms).mean()
 
     def _maps(self, image: Tensor) -> list[Tensor]:
-        maps = self._network(to_rgb(image.float()))[:MAPS]
-        return [F.normalize(m.float(), dim=1) for m in maps]
+        # In bf16 the distance of nearly equal images would be that of their rounding.
+        with torch.autocast(image.device.type, enabled=False):
+            maps = self._network(to_rgb(image.float()))[:MAPS]
+        return [F.normalize(m, dim=1) for m in maps]

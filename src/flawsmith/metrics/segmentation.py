@@ -109,12 +109,19 @@ class ScoreHistogram:
             return None
         return float((np.diff(recall, prepend=0.0) * precision).sum())
 
+
+class WinnerHistogram(ScoreHistogram):
+    """The same of each pixel's `winners` alone, as a pixel is of one class."""
+
+    def add(self, scores: NDArray[np.float32], truth: LabelArray) -> None:
+        """Count one image: (1 + D) x H x W scores and its H x W truth."""
+        super().add(winners(scores), truth)
+
     def best_threshold(self) -> float | None:
         """Return the threshold in (0, 1), one for all classes, with the highest macro IoU.
 
-        The scores must be those of `winners`, as a pixel is of one class. Classes without a
-        labelled pixel do not count; None without any. Where a run of thresholds ties, its middle
-        is taken: scores of 0 and 1 alone give 0.5.
+        Classes without a labelled pixel do not count; None without any. Where a run of thresholds
+        ties, its middle is taken: scores of 0 and 1 alone give 0.5.
         """
         hits = self.positive[:, ::-1].cumsum(axis=1)[:, ::-1]
         alarms = self.negative[:, ::-1].cumsum(axis=1)[:, ::-1]
@@ -122,11 +129,19 @@ class ScoreHistogram:
         if not present.any():
             return None
         union = hits[present, :1] + alarms[present]
-        values = (hits[present] / union).mean(axis=0)[1:]  # bin 0 would call every pixel a defect
-        best = int(values.argmax())
-        others = np.flatnonzero(values[best:] < values[best])
-        last = best + (int(others[0]) if others.size else len(values) - best) - 1
-        return ((best + last) // 2 + 1) / BINS
+        return middle_of_best((hits[present] / union).mean(axis=0))
+
+
+def middle_of_best(values: NDArray[np.float64]) -> float:
+    """Return the threshold with the highest of 1,024 values, the middle of a first run of equals.
+
+    The first value would call every pixel a defect and is left out.
+    """
+    values = values[1:]
+    best = int(values.argmax())
+    others = np.flatnonzero(values[best:] < values[best])
+    last = best + (int(others[0]) if others.size else len(values) - best) - 1
+    return ((best + last) // 2 + 1) / BINS
 
 
 def thin_curve(

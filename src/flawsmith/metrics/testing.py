@@ -59,11 +59,11 @@ def choose_thresholds(
         FlawsmithError: if there is no record, a synthetic one, or the scores do not fit.
     """
     tested = testable_records(dataset.schema, records)
-    histogram = segmentation.ScoreHistogram(dataset.schema.num_defects)
+    histogram = segmentation.WinnerHistogram(dataset.schema.num_defects)
     for record in tested:
-        if _has_pixel_labels(record):
+        if has_pixel_labels(record):
             scores = _scores(dataset, record, predict)
-            histogram.add(segmentation.winners(scores), dataset.label_map(record).defects)
+            histogram.add(scores, dataset.label_map(record).defects)
         progress(1)
     limit = histogram.best_threshold() or FALLBACK
     pixel = [limit] * dataset.schema.num_defects
@@ -151,7 +151,7 @@ def testable_records(schema: Schema, records: Sequence[ImageRecord]) -> list[Ima
     return tested
 
 
-def _has_pixel_labels(record: ImageRecord) -> bool:
+def has_pixel_labels(record: ImageRecord) -> bool:
     """Whether every pixel is labelled: a mask, or a good image. Labels alone say no place."""
     return record.is_good or record.mask_file_name is not None
 
@@ -307,7 +307,7 @@ def _test_part(
     seen: list[_View] = []
     for record, scores, truth in _predicted(totals, dataset, views, predict):
         index_map, score, region = _inspect(scores, _counted(record, truth), thresholds, schema)
-        if _has_pixel_labels(record):
+        if has_pixel_labels(record):
             totals.histogram.add(scores, truth)
             matrix += segmentation.confusion(truth, index_map, schema.num_defects)
             match = segmentation.match_regions(truth, index_map, schema.num_defects)

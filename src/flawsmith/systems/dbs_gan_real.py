@@ -14,8 +14,8 @@ from flawsmith.models.style_bank import StyleBank
 from flawsmith.systems.base import SYSTEMS, Batch, SampleRequest
 from flawsmith.systems.style import main_class
 from flawsmith.systems.surface_painting import (
-    RealBackgroundConfig,
     SurfacePainting,
+    SurfacePaintingConfig,
     clean_surface,
 )
 from flawsmith.systems.surface_style import STYLE_LENGTH, style_on_surface
@@ -29,7 +29,7 @@ class RealBackgroundDbsGan(SurfacePainting):
 
     needs = frozenset({"background_images"})
 
-    def __init__(self, config: RealBackgroundConfig, schema: Schema) -> None:
+    def __init__(self, config: SurfacePaintingConfig, schema: Schema) -> None:
         super().__init__(config, schema)
         self.styles = StyleBank(size=STYLES, length=STYLE_LENGTH)
 

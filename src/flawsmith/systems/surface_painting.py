@@ -40,10 +40,11 @@ NOISE_SCALES = (16, 64)
 grain of the surface itself, amplified or smoothed, is the texture (D30)."""
 
 WANTED_CHANGE = 0.1
-"""Mean change of a pixel for a unit of change of the noise beyond which no more is asked."""
+"""Mean change of a pixel, for a unit of change of the noise, beyond which no more is asked; a
+guess (D87)."""
 
 
-class RealBackgroundNetwork(StrictModel):
+class SurfacePaintingNetwork(StrictModel):
     """Widths and inputs of the networks.
 
     Attributes:
@@ -69,7 +70,7 @@ class RealBackgroundNetwork(StrictModel):
         return value
 
 
-class RealBackgroundLoss(StrictModel):
+class SurfacePaintingLoss(StrictModel):
     """Weights of the loss terms.
 
     Attributes:
@@ -96,7 +97,7 @@ class RealBackgroundLoss(StrictModel):
     diff_augment: bool = False
 
 
-class RealBackgroundOptimizer(StrictModel):
+class SurfacePaintingOptimizer(StrictModel):
     """Adam for both, the discriminator faster (Heusel et al. 2017)."""
 
     learning_rate: float = Field(default=4e-4, gt=0)
@@ -106,12 +107,12 @@ class RealBackgroundOptimizer(StrictModel):
     max_norm: float | None = Field(default=None, gt=0)
 
 
-class RealBackgroundConfig(RunConfig):
+class SurfacePaintingConfig(RunConfig):
     """Configuration of a run."""
 
-    network: RealBackgroundNetwork = RealBackgroundNetwork()
-    loss: RealBackgroundLoss = RealBackgroundLoss()
-    optimizer: RealBackgroundOptimizer = RealBackgroundOptimizer()
+    network: SurfacePaintingNetwork = SurfacePaintingNetwork()
+    loss: SurfacePaintingLoss = SurfacePaintingLoss()
+    optimizer: SurfacePaintingOptimizer = SurfacePaintingOptimizer()
 
     @model_validator(mode="after")
     def _has_neighbours(self) -> Self:
@@ -135,11 +136,11 @@ class SurfacePainting(AdversarialSystem):
     What of a real defect the painter is told, or shown, beside the label is its systems' own.
     """
 
-    config_class = RealBackgroundConfig
+    config_class = SurfacePaintingConfig
     size_multiple = 16
     trains_on_clean = True
 
-    def __init__(self, config: RealBackgroundConfig, schema: Schema) -> None:
+    def __init__(self, config: SurfacePaintingConfig, schema: Schema) -> None:
         super().__init__()
         self.config = config
         self.schema = schema
@@ -157,7 +158,7 @@ class SurfacePainting(AdversarialSystem):
             num_classes=schema.num_defects + 2,
             base_channels=network.discriminator_channels,
         )
-        self.perceptual = PerceptualDistance() if config.loss.weight_perceptual else None
+        self._perceptual: PerceptualDistance | None = None
         adam = config.optimizer
         self.max_norm = adam.max_norm
         self.optimize(
@@ -194,10 +195,10 @@ class SurfacePainting(AdversarialSystem):
         return super().step(batch)
 
     def generator_losses(self, batch: Batch, fakes: list[Tensor]) -> Losses:
-        """L_G = sum of w_i L_i over rec, contrast, features, adv, and perceptual and diversity.
+        """L_G = w_rec L_rec + w_con L_con + w_feat L_feat + w_adv L_adv; appends the images.
 
         The first half of the images is paired, the second half is the same labels on the surfaces
-        of the tiles next to them. Appends the images.
+        of the tiles next to them. Perceptual and diversity terms come on top where they weigh.
         """
         weights = self.config.loss
         own, other = clean_surface(batch).chunk(2, dim=1)
@@ -208,19 +209,25 @@ class SurfacePainting(AdversarialSystem):
         fakes.append(torch.cat([paired, unpaired]).detach())
         place = self._weight(batch.defects).squeeze(1) * (batch.defects != IGNORE)
         logits, maps, names = self._seen([paired, unpaired], [batch.defects] * 2, batch.seeds)
-        losses = {
-            "rec": low_frequency_mse(paired, batch.images, place, weights.scale),
-            "contrast": band_contrast_mse(paired, batch.images, place, CONTRAST_WINDOW),
-            "features": self._feature_loss(maps, batch),
-            "adv": self._named(logits, names),
-        }
-        if self.perceptual is not None:
-            losses["perceptual"] = self.perceptual(paired, batch.images, place)
+        rec = low_frequency_mse(paired, batch.images, place, weights.scale)
+        contrast = band_contrast_mse(paired, batch.images, place, CONTRAST_WINDOW)
+        adv = self._named(logits, names)
+        features = self._feature_loss(maps, batch)
+        total = (
+            weights.weight_rec * rec
+            + weights.weight_contrast * contrast
+            + weights.weight_features * features
+            + weights.weight_adv * adv
+        )
+        losses = {"g/rec": rec, "g/contrast": contrast, "g/features": features, "g/adv": adv}
+        if weights.weight_perceptual:
+            losses["g/perceptual"] = self.perceptual(paired, batch.images, place)
+            total = total + weights.weight_perceptual * losses["g/perceptual"]
         if weights.weight_diversity:
             again = self.paint(other, batch.defects, style, batch.seeds + 2, shown)
-            losses["diversity"] = self._sameness(unpaired, again, batch.seeds, place)
-        total = sum(getattr(weights, f"weight_{name}") * loss for name, loss in losses.items())
-        return {**{f"g/{name}": loss for name, loss in losses.items()}, "g/total": total}
+            losses["g/sameness"] = self._sameness(unpaired, again, batch.seeds, place)
+            total = total + weights.weight_diversity * losses["g/sameness"]
+        return {**losses, "g/total": total}
 
     def discriminator_losses(self, batch: Batch, fake: Tensor) -> Losses:
         """Name the pixels of real images by their label, those that were painted as painted."""
@@ -242,18 +249,30 @@ class SurfacePainting(AdversarialSystem):
         logits, maps = self.discriminator.with_features(seen)
         return logits.float(), maps, names
 
+    def perceptual(self, image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return their distance to a pretrained network, which only a training needs."""
+        if self._perceptual is None:
+            try:
+                self._perceptual = PerceptualDistance()
+            except FlawsmithError as error:
+                raise FlawsmithError(f"loss.weight_perceptual cannot be used: {error}") from None
+        return self._perceptual(image, target, weight)
+
     def _sameness(self, one: Tensor, other: Tensor, seeds: Tensor, place: Tensor) -> Tensor:
         """Return 1 - the share of the wanted change that two noises made, 0 to 1.
 
-        Mode seeking (Mao et al. 2019) in its bounded form (Yang et al. 2019, arXiv 1901.09024,
-        equation 3): the distance of the images over that of the noises, up to a limit.
+        Mode seeking (Mao et al. 2019) in its bounded form (Yang et al. 2019, arXiv 1901.09024):
+        the distance of the images over that of the noises, up to a limit.
         """
-        noises = [self._noise(seeds + i, one.shape[-2:]) for i in (1, 2)]
-        apart = (noises[0] - noises[1]).abs().mean(dim=(1, 2, 3))
         pixels = place.sum(dim=(1, 2))
-        change = ((one - other).abs().mean(dim=1) * place).sum(dim=(1, 2)) / pixels.clamp_min(1.0)
-        share = (change / apart / WANTED_CHANGE).clamp_max(1.0)
-        return ((1.0 - share) * (pixels > 0)).mean()
+
+        def change(first: Tensor, second: Tensor) -> Tensor:
+            apart = (first - second).abs().mean(dim=1) * place
+            return apart.sum(dim=(1, 2)) / pixels.clamp_min(1.0)
+
+        noises = [self._noise(seeds + i, one.shape[-2:]) for i in (1, 2)]
+        share = change(one, other) / change(*noises).clamp_min(1e-6) / WANTED_CHANGE
+        return ((1.0 - share.clamp_max(1.0)) * (pixels > 0)).mean()
 
     def shown(self, batch: Batch) -> Tensor | None:
         """Return the real defects that the painter is shown, where it is shown any."""
@@ -301,7 +320,10 @@ class SurfacePainting(AdversarialSystem):
         """
         surface = request.background_images
         if surface is None:
-            raise FlawsmithError("real surfaces are painted into; the request has none")
+            raise FlawsmithError(
+                f"{self.config.system} paints into real surfaces and the request has none; give "
+                "`background_images`"
+            )
         shown = self.requested(request)
         style = self.sampled_style(request, shown, seeds).to(surface.device)
         return Samples(
@@ -360,5 +382,8 @@ def clean_surface(batch: Batch) -> Tensor:
         FlawsmithError: if the batch has none.
     """
     if batch.clean is None:
-        raise FlawsmithError("training needs surfaces without their defects; none given")
+        raise FlawsmithError(
+            "a batch has no surfaces without their defects, which painting is learned from; draw "
+            "its tiles with `clean`"
+        )
     return batch.clean

@@ -14,6 +14,7 @@ from flawsmith.experiment.ledger import read_lines
 from flawsmith.experiment.selection import select
 from flawsmith.experiment.selection.facts import Reason
 from flawsmith.metrics.evaluation import EVALUATION_FILE
+from flawsmith.training.checkpoint import write_checkpoint
 from flawsmith.training.loop import Hooks
 
 SETTINGS = BenefitSettings(
@@ -185,6 +186,18 @@ def test_report_holds_what_was_found(finished):
     assert {p.share for p in facts.curve} == {0.5, 1.0}
     assert facts.verdict.add is None  # one training of each arm proves nothing
     assert json.loads((finished.out / "benefit.json").read_text())["comparisons"][0]["parts"] == 15
+
+
+@pytest.mark.parametrize(("best", "macro", "dent"), [(None, 0.25, 0.2), (16, 0.5, 0.4)])
+def test_a_short_run_is_judged_by_the_weights_that_it_keeps(best, macro, dent, tmp_path):
+    figures = [(16, 0.5, 0.4), (32, 0.25, 0.2)]
+    lines = [{"images": i, "val/macro_iou": m, "val/iou_dent": d} for i, m, d in figures]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_checkpoint(tmp_path, 32, {}, {"progress": {"best_images": best}})
+    assert work._validation_figures(tmp_path, "pixel") == {
+        "validation_macro_iou": macro,
+        "validation_classes": {"dent": dent},
+    }
 
 
 def test_without_validation_figures_the_mix_is_the_usual_one(finished, pouch_folder, tmp_path):

@@ -35,8 +35,13 @@ VALIDATION: dict[Level, str] = {
 """Name in the ledger of what chooses amount and schedule."""
 VALIDATION_CLASSES = "validation_classes"
 """Name in the ledger of the same for each class."""
+MACRO_FIGURES: dict[Level, str] = {
+    "pixel": "val/macro_iou",
+    "image": "val/macro_average_precision",
+}
+"""What it is called in a run's metrics."""
 CLASS_FIGURES: dict[Level, str] = {"pixel": "val/iou_", "image": "val/average_precision_"}
-"""What the figure of a class is called in a run's metrics."""
+"""What the figure of a class is called there."""
 Line = dict[str, Any]
 
 
@@ -127,20 +132,19 @@ def real_parts(dataset: DefectDataset, data: DataConfig) -> int:
 
 
 def _validation_figures(run: Path, level: Level) -> Line:
-    """Return the best macro figure on the inner validation parts, and of each class beside it."""
+    """Return the macro figure of the kept weights on inner validation parts, and of each class."""
     saved = ckpt.checkpoints(run)
     if not saved:
         raise FlawsmithError(f"{run} has no checkpoint; remove it and try again")
-    progress = ckpt.read_state(saved[-1])["progress"]
-    value = progress["best_value"]
-    if value is None:
+    lines = [line for line in read_metrics(run) if MACRO_FIGURES[level] in line]
+    if not lines:
         return {VALIDATION[level]: None, VALIDATION_CLASSES: {}}
+    best = ckpt.read_state(saved[-1])["progress"]["best_images"]
+    kept = next((line for line in lines if line["images"] == best), lines[-1])
     prefix = CLASS_FIGURES[level]
     classes = {
         name.removeprefix(prefix): round(figure, 4)
-        for line in read_metrics(run)
-        if line["images"] == progress["best_images"]
-        for name, figure in line.items()
+        for name, figure in kept.items()
         if name.startswith(prefix)
     }
-    return {VALIDATION[level]: round(float(value), 4), VALIDATION_CLASSES: classes}
+    return {VALIDATION[level]: round(kept[MACRO_FIGURES[level]], 4), VALIDATION_CLASSES: classes}
