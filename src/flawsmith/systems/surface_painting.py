@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import IGNORE, Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.losses.perceptual import PerceptualDistance
 from flawsmith.losses.reconstruction import band_contrast_mse, defect_mask, low_frequency_mse
 from flawsmith.models.surface_painter import (
     PixelClassDiscriminator,
@@ -29,6 +28,7 @@ from flawsmith.models.surface_painter import (
 from flawsmith.systems.adversarial import AdversarialSystem
 from flawsmith.systems.base import Batch, SampleRequest, Samples, multiscale_noise
 from flawsmith.systems.differentiable_augmentation import diff_augment
+from flawsmith.systems.perceptual import PerceptualDistance
 from flawsmith.systems.surface_style import BLACK, STYLE_LENGTH, smooth, style_on_surface
 from flawsmith.training.config import RunConfig
 from flawsmith.training.engine import Losses

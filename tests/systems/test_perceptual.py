@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from flawsmith.losses.perceptual import MAPS, PerceptualDistance
 from flawsmith.models.efficientnet_lite0 import load_pretrained
+from flawsmith.systems.perceptual import MAPS, PerceptualDistance
 
 
 @pytest.fixture(scope="module")
