@@ -9,14 +9,10 @@ flatters them) and on test parts.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from threshold_rules import counted, crossed, one_for_all, scored
+from threshold_rules import counted, crossed, one_for_all, opened, scored
 
-from flawsmith.data.dataset import DefectDataset
-from flawsmith.experiment.inspection_model import InspectionModel, load_model_config
-from flawsmith.experiment.training_data import held_out_records, training_records
 from flawsmith.metrics.segmentation import macro_iou
 from flawsmith.training import checkpoint as ckpt
 from flawsmith.training.loop import BEST
@@ -24,25 +20,19 @@ from flawsmith.training.loop import BEST
 
 def row(run: Path) -> str:
     """Return a run's row of the table."""
-    config, model = load_model_config(run), InspectionModel.load(run)
-    dataset = DefectDataset.open(Path(config.data.path))
-    _, validation = training_records(dataset, config.data)
-    if config.data.fold is None or not validation:
-        raise SystemExit(f"{run} kept no part for validation and test")
-    test = held_out_records(dataset, config.data.fold)
-    last = ckpt.checkpoints(run)[-1]
-    progress = json.loads((last / ckpt.STATE_FILE).read_text(encoding="utf-8"))["progress"]
-    cells = [f"`{config.arm}`", f"{config.data.fold}"]
+    one, last = opened(run), ckpt.checkpoints(run)[-1]
+    progress = ckpt.read_state(last)["progress"]
+    cells = []
     for file, images in (
         (run / f"{BEST}.safetensors", progress["best_images"]),
         (last / "ema.safetensors", progress["images"]),
     ):
-        ckpt.load_network_tensors(model.training.networks(), ckpt.load_tensors(file))
-        kept = scored(model, dataset, validation)
-        tested = counted(scored(model, dataset, test), one_for_all(kept))
+        ckpt.load_network_tensors(one.model.training.networks(), ckpt.load_tensors(file))
+        kept = scored(one.model, one.dataset, one.validation)
+        tested = counted(scored(one.model, one.dataset, one.test), one_for_all(kept))
         inner = float(macro_iou(crossed(kept, one_for_all)))
         cells.append(f"{images:,}: {inner:.3f}, {float(macro_iou(tested)):.3f}")
-    return f"| {' | '.join(cells)} |"
+    return f"| {one.head} | {' | '.join(cells)} |"
 
 
 def main() -> None:

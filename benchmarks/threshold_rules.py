@@ -137,20 +137,46 @@ def scored(
     ]
 
 
-def figures(run: Path) -> tuple[str, list[float]]:
-    """Return a run's arm and fold, and of each rule the macro IoU crossed and on test parts."""
-    config, model = load_model_config(run), InspectionModel.load(run)
+@dataclass(frozen=True)
+class Opened:
+    """A run, and the images that it kept for validation and test."""
+
+    head: str
+    model: InspectionModel
+    dataset: DefectDataset
+    validation: list[ImageRecord]
+    test: list[ImageRecord]
+
+
+def opened(run: Path) -> Opened:
+    """Return what a run is compared by; ``head`` begins its row of a table.
+
+    Raises:
+        SystemExit: if it kept no part.
+    """
+    config = load_model_config(run)
     dataset = DefectDataset.open(Path(config.data.path))
     _, validation = training_records(dataset, config.data)
     if config.data.fold is None or not validation:
         raise SystemExit(f"{run} kept no part for validation and test")
-    kept = scored(model, dataset, validation)
-    test = scored(model, dataset, held_out_records(dataset, config.data.fold))
+    return Opened(
+        f"`{config.arm}` | {config.data.fold}",
+        InspectionModel.load(run),
+        dataset,
+        validation,
+        held_out_records(dataset, config.data.fold),
+    )
+
+
+def figures(run: Opened) -> list[float]:
+    """Return of each rule the macro IoU crossed and on test parts."""
+    kept = scored(run.model, run.dataset, run.validation)
+    test = scored(run.model, run.dataset, run.test)
     found = []
     for rule in RULES:
         found.append(float(macro_iou(crossed(kept, rule))))
         found.append(float(macro_iou(counted(test, rule(kept)))))
-    return f"`{config.arm}` | {config.data.fold}", found
+    return found
 
 
 def row(head: str, found: Sequence[float]) -> str:
@@ -167,9 +193,9 @@ def main() -> None:
     print(f"| arm | fold | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
     every = []
     for run in parser.parse_args().runs:
-        head, found = figures(run)
-        every.append(found)
-        print(row(head, found), flush=True)
+        one = opened(run)
+        every.append(figures(one))
+        print(row(one.head, every[-1]), flush=True)
     print(row("mean |", list(np.mean(every, axis=0))))
 
 

@@ -122,6 +122,10 @@ class SurfacePaintingConfig(RunConfig):
                 f"training.batch_size {self.training.batch_size} in {self.training.accumulate} "
                 "parts leaves one tile a step; this system needs two: raise batch_size"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_noise_to_differ_by(self) -> Self:
         if self.loss.weight_diversity and not self.network.noise_channels:
             raise ValueError(
                 f"loss.weight_diversity {self.loss.weight_diversity:g} rewards what noise changes, "
