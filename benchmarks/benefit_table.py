@@ -1,4 +1,4 @@
-"""Prints the tables of docs/results.md from a ledger of the benefit test.
+"""Prints the tables of docs/results from a ledger of the benefit test.
 
     python benchmarks/benefit_table.py benchmarks/ledger/benefit_magnetic_tile.jsonl
 

@@ -1,4 +1,4 @@
-"""Keeps what ``flawsmith score`` found in a ledger, and prints the table of docs/results.md.
+"""Keeps what ``flawsmith score`` found in a ledger, and prints the table of docs/results.
 
     python benchmarks/score_table.py LEDGER
     python benchmarks/score_table.py LEDGER --add synthetic/score/score.json --name dbs_gan_real
