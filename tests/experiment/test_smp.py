@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from flawsmith.data.schema import Schema
+from flawsmith.experiment.export import ExportSettings, export_run
 from flawsmith.experiment.inspection_model import load_model_config, load_predict
 from flawsmith.experiment.report import build_report
 from flawsmith.experiment.runs import create_run
@@ -16,8 +17,10 @@ from flawsmith.training.checkpoint import checkpoints, load_tensors
 from flawsmith.training.loop import Hooks
 
 
-def configure(folder):
-    return configure_model("smp", "tiny", folder, fold=1, synthetic=[], arm=None, overrides=[])
+def configure(folder, *overrides):
+    return configure_model(
+        "smp", "tiny", folder, fold=1, synthetic=[], arm=None, overrides=list(overrides)
+    )
 
 
 @contextmanager
@@ -42,14 +45,13 @@ def test_configuration_without_weights_survives_the_disk(pouch_folder, tmp_path)
 
 def test_the_encoder_behind_the_adapter_has_its_own_learning_rate(pouch_folder):
     pytest.importorskip("segmentation_models_pytorch")
-    config = configure(pouch_folder)
-    config.optimizer.encoder_share = 0.1
+    config = configure(pouch_folder, "optimizer.encoder_share=0.1")
     rest, encoder = SegmentationTraining(config, Schema.load(pouch_folder)).optimizer.param_groups
     assert encoder["lr"] == pytest.approx(0.1 * rest["lr"])
     assert len(encoder["params"]) > len(rest["params"])
 
 
-def test_trains_goes_on_tests_and_reports(pouch_folder, tmp_path):
+def test_trains_goes_on_tests_reports_and_exports(pouch_folder, tmp_path):
     pytest.importorskip("segmentation_models_pytorch")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train_model(configure(pouch_folder), whole, Hooks(), resume=False)
@@ -69,3 +71,6 @@ def test_trains_goes_on_tests_and_reports(pouch_folder, tmp_path):
     assert load_predict(stopped)(image).shape == (7, 70, 150)
     build_report([stopped], tmp_path / "report.html")
     assert "smp" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    tile = load_model_config(stopped).training.tile_size
+    settings = ExportSettings(precision="fp32", threads=1, window=tile)
+    assert export_run(stopped, tmp_path / "exported", settings).card.check.flipped == []
