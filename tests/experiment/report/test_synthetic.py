@@ -1,5 +1,6 @@
 """Synthetic images in the report: beside the most similar real ones, with their layers."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,8 @@ def test_gallery_shows_the_layers(plant, tmp_path: Path, build) -> None:
     assert alternatives.count("nearest real") == 2
     assert "sample sheet 000100" in html
     assert "sample sheet 000200" not in html
+    assert "X_d and X_b are what" in html
+    shutil.rmtree(synthesizer / "samples" / "gallery" / "1")
+    _, numbers, html = build(tmp_path, run, synthesizer=synthesizer)
+    assert [m["name"] for m in numbers["synthetic"]["matches"]] == ["2"]
+    assert "X_d and X_b" not in html  # of a system without these layers nothing is said of them

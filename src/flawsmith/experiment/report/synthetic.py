@@ -129,7 +129,7 @@ class SyntheticPages:
             data=str(synthetic.root) if synthetic else None,
             images=len(records),
             crop=side,
-            layers=bool(gallery),
+            layers=any(panel.label in LAYERS.values() for one in gallery for panel in one.panels),
             matches=gallery or matches,
             sheets=sheets,
             progress=self._progress(synthesizer),
@@ -212,7 +212,7 @@ class SyntheticPages:
         return [_panel("label", label_picture(crop.labels, self.schema), flat=True)]
 
     def _gallery(self, synthesizer: Path | None, side: int) -> list[Match]:
-        """Return the samples that the synthesizer left with all their layers, X_d and X_b too."""
+        """Return the samples that the synthesizer left, with X_d and X_b if it has them."""
         folder = synthesizer / "samples" / "gallery" if synthesizer else None
         if folder is None or not folder.is_dir() or self.schema is None:
             return []
