@@ -51,6 +51,7 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_differences", "first_painter/benefit_magnetic_tile.jsonl", AGAINST),
         ("benefit_differences", "first_painter/benefit_sd_saliency_900.jsonl", []),
         ("benefit_differences", "first_painter/benefit_crackforest_10.jsonl", []),
+        ("benefit_table", "benefit_magnetic_tile_fc_hardnet70.jsonl", []),
         ("benefit_table", "first_painter/benefit_magnetic_tile_fc_hardnet70.jsonl", []),
         ("benefit_table", "own_thresholds/benefit_sd_saliency_900_each_class.jsonl", []),
         ("benefit_table", "like_surfaces/benefit_magnetic_tile.jsonl", []),
