@@ -69,6 +69,16 @@ def row(comparison: Comparison) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def area_row(comparison: Comparison) -> str | None:
+    """Return an arm's area under the ROC curve of parts as a row, where there are good parts."""
+    area = comparison.auroc
+    if area is None:
+        return None
+    change = _change(area.change.value, area.change.low, area.change.high)
+    cells = [f"`{comparison.arm}`", _number(area.real), _number(area.arm), change, area.over]
+    return "| " + " | ".join(cells) + " |"
+
+
 def _probability(comparison: Comparison) -> str:
     """Return p, with a star where nothing tells of luck in training."""
     if comparison.p is None:
@@ -110,6 +120,11 @@ def main() -> None:
         print(f"{model}: {first.defective} defective of {first.parts} test parts\n")
         print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
         print("\n".join(row(comparison) for comparison in comparisons))
+        areas = [area for comparison in comparisons if (area := area_row(comparison))]
+        if areas:
+            head = ["arm", f"AUROC of parts, {arguments.against}", "arm", "difference", "over"]
+            print("\n| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+            print("\n".join(areas))
 
 
 if __name__ == "__main__":

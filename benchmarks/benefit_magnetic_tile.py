@@ -2,7 +2,8 @@
 
 Imports the images (tiles.csv gives parts and folds) and runs the benefit test; finished runs are
 found again in benchmarks/ledger/benefit_magnetic_tile.jsonl. Without further options the plan is
-that of docs/results/magnetic_tiles.md; options after ``--`` are added to it and go to ``flawsmith benefit``.
+that of docs/results/magnetic_tiles.md; options after ``--`` are added to it and go to
+``flawsmith benefit``.
 
     python benchmarks/benefit_magnetic_tile.py FOLDER_OF_MAGNETIC_TILE OUT --plan
     python benchmarks/benefit_magnetic_tile.py FOLDER_OF_MAGNETIC_TILE OUT --hours 3

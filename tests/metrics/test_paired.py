@@ -6,7 +6,14 @@ import pytest
 from scipy import stats
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.metrics.paired import compare, further_parts, holm, mcnemar, swap_test
+from flawsmith.metrics.paired import (
+    compare,
+    further_parts,
+    holm,
+    mcnemar,
+    mean_difference,
+    swap_test,
+)
 
 
 def macro(counts):
@@ -162,3 +169,14 @@ def test_further_parts_reach_the_power_that_is_promised():
     power = stats.norm.sf(1.959964 - 0.05 / error)
     assert power == pytest.approx(0.8, abs=0.01)
     assert further_parts(20, 0.001, 0.05) == 0
+
+
+def test_mean_of_differences_has_the_interval_of_the_t_test():
+    values = [0.03, -0.01, 0.04, 0.02]
+    found = mean_difference(values, level=0.9)
+    expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
+    assert found.value == pytest.approx(np.mean(values))
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    assert mean_difference(values[:2]).low is None
+    with pytest.raises(ValueError, match="no values"):
+        mean_difference([])

@@ -182,6 +182,25 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return 1.0 if total == 0 else float(stats.binomtest(only_first, total, 0.5).pvalue)
 
 
+def mean_difference(values: Sequence[float], level: float = 0.95) -> Difference:
+    """Return the mean of differences that are independent, with its t interval.
+
+    For a figure of a whole fold, such as an area under the ROC curve, of which no part has a share.
+    With fewer than three values there is no interval.
+
+    Raises:
+        ValueError: without any value.
+    """
+    if not values:
+        raise ValueError("a mean of no values")
+    mean = float(np.mean(values))
+    if len(values) < MIN_REPEATS:
+        return Difference(mean, None, None, None)
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    reach = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+    return Difference(mean, mean - reach, mean + reach, error, luck_error=error)
+
+
 def further_parts(
     parts: int, standard_error: float, gain: float, *, level: float = 0.95, power: float = POWER
 ) -> int:

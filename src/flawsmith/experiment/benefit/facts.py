@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from flawsmith.config import StrictModel, validate
 from flawsmith.errors import FlawsmithError
@@ -60,6 +60,19 @@ class PartRates(StrictModel):
     p: float
 
 
+class PartAuroc(StrictModel):
+    """Area under the ROC curve of parts, which no threshold decides; mean of folds or seeds.
+
+    Attributes:
+        over: what the interval is taken over: folds, or seeds where folds are fewer.
+    """
+
+    real: float
+    arm: float
+    change: Change
+    over: Literal["folds", "seeds"]
+
+
 class FurtherFigure(StrictModel):
     """Another figure of both arms on the same parts, which decides nothing.
 
@@ -111,6 +124,7 @@ class Comparison(StrictModel):
     escape: PartRates | None
     overkill: PartRates | None
     further_parts: int | None
+    auroc: PartAuroc | None = None
     figure: str = "IoU"
     further: list[FurtherFigure] = []
     rarest: str | None = None

@@ -13,6 +13,7 @@ from flawsmith.experiment.benefit.facts import (
     Comparison,
     CurvePoint,
     FurtherFigure,
+    PartAuroc,
     PartRates,
 )
 from flawsmith.experiment.benefit.mix import Mix
@@ -27,6 +28,7 @@ from flawsmith.metrics.paired import (
     further_parts,
     holm,
     mcnemar,
+    mean_difference,
 )
 from flawsmith.metrics.pooled import BALANCED_ACCURACY, F1, IOU, RECALL, PooledFigure
 
@@ -96,6 +98,7 @@ def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | N
         escape=_part_rates(lines, defective=True),
         overkill=_part_rates(lines, defective=False),
         further_parts=further_parts(defective, error, GAIN) if error else None,
+        auroc=_part_auroc(pairs, lines),
         figure=figure.name,
         further=further,
         rarest=_rarest(lines[0], names) if further else None,
@@ -297,6 +300,37 @@ def _part_rates(lines: Sequence[Sequence[Line]], *, defective: bool) -> PartRate
         only_real=only_real,
         only_arm=only_arm,
         p=mcnemar(only_real, only_arm),
+    )
+
+
+def _part_auroc(
+    pairs: Sequence[tuple[int, int]], lines: Sequence[Sequence[Line]]
+) -> PartAuroc | None:
+    """Return the area in both arms; None where no fold has good and defective parts.
+
+    Trainings on one fold are no independent folds, so they are averaged first; where seeds are
+    more than folds it is the other way round.
+    """
+    found = [
+        (pair, [line.get("part_auroc") for line in two])
+        for pair, two in zip(pairs, zip(*lines, strict=True), strict=True)
+    ]
+    known = [(pair, values) for pair, values in found if None not in values]
+    if not known:
+        return None
+    counts = [len({pair[axis] for pair, _ in known}) for axis in (0, 1)]
+    axis = int(counts[1] > counts[0])
+    units: dict[int, list[list[Any]]] = {}
+    for pair, values in known:
+        units.setdefault(pair[axis], []).append(values)
+    means = np.array([np.mean(values, axis=0) for values in units.values()], np.float64)
+    real, arm = means.mean(axis=0)
+    change = mean_difference((means[:, 1] - means[:, 0]).tolist())
+    return PartAuroc(
+        real=round(float(real), 6),
+        arm=round(float(arm), 6),
+        change=_change(change),
+        over="seeds" if axis else "folds",
     )
 
 
