@@ -75,6 +75,17 @@ def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, m
     assert [line for line in shown if line not in lines] == []
 
 
+@pytest.mark.parametrize("folder", ["", "own_thresholds/"])
+def test_areas_of_parts_are_printed_from_the_ledger(folder, monkeypatch, capsys):
+    ledger = f"{folder}benefit_magnetic_tile.jsonl"
+    lines = printed(
+        script("benefit_differences"), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger
+    )
+    head = next(line for line in lines if "AUROC of parts" in line)
+    shown = table(head, after=f"benefit_differences.py benchmarks/ledger/{ledger}")
+    assert shown == lines[lines.index(head) :]
+
+
 def test_the_scores_of_welds_are_printed_from_the_ledger(monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     lines = printed(script("image_level"), monkeypatch, capsys, "xray_weld", "--table")
