@@ -52,6 +52,8 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_differences", "first_painter/benefit_sd_saliency_900.jsonl", []),
         ("benefit_differences", "first_painter/benefit_crackforest_10.jsonl", []),
         ("benefit_table", "benefit_magnetic_tile_fc_hardnet70.jsonl", []),
+        ("benefit_table", "benefit_magnetic_tile_frozen.jsonl", []),
+        ("benefit_differences", "benefit_magnetic_tile_frozen.jsonl", []),
         ("benefit_table", "first_painter/benefit_magnetic_tile_fc_hardnet70.jsonl", []),
         ("benefit_table", "own_thresholds/benefit_sd_saliency_900_each_class.jsonl", []),
         ("benefit_table", "like_surfaces/benefit_magnetic_tile.jsonl", []),
@@ -75,9 +77,15 @@ def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, m
     assert [line for line in shown if line not in lines] == []
 
 
-@pytest.mark.parametrize("folder", ["", "own_thresholds/"])
-def test_areas_of_parts_are_printed_from_the_ledger(folder, monkeypatch, capsys):
-    ledger = f"{folder}benefit_magnetic_tile.jsonl"
+@pytest.mark.parametrize(
+    "ledger",
+    [
+        "benefit_magnetic_tile.jsonl",
+        "benefit_magnetic_tile_frozen.jsonl",
+        "own_thresholds/benefit_magnetic_tile.jsonl",
+    ],
+)
+def test_areas_of_parts_are_printed_from_the_ledger(ledger, monkeypatch, capsys):
     lines = printed(
         script("benefit_differences"), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger
     )
