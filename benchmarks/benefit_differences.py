@@ -75,7 +75,7 @@ def area_row(comparison: Comparison) -> str | None:
     if area is None:
         return None
     change = _change(area.change.value, area.change.low, area.change.high)
-    cells = [f"`{comparison.arm}`", _number(area.real), _number(area.arm), change, area.over]
+    cells = [f"`{comparison.arm}`", _number(area.real), _number(area.arm), change]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -122,7 +122,7 @@ def main() -> None:
         print("\n".join(row(comparison) for comparison in comparisons))
         areas = [area for comparison in comparisons if (area := area_row(comparison))]
         if areas:
-            head = ["arm", f"AUROC of parts, {arguments.against}", "arm", "difference", "over"]
+            head = ["arm", f"AUROC of parts, {arguments.against}", "arm", "difference"]
             print("\n| " + " | ".join(head) + " |\n|" + "---|" * len(head))
             print("\n".join(areas))
 

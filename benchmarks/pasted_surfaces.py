@@ -20,9 +20,8 @@ from threshold_rules import Opened, opened
 
 from flawsmith.data.dataset import DefectDataset, ImageRecord
 from flawsmith.data.images import BoolArray, from_unit, to_unit
-from flawsmith.experiment.inspection_model import load_model_config, load_thresholds
-from flawsmith.experiment.training_data import training_records
-from flawsmith.inspection.thresholds import classify
+from flawsmith.experiment.inspection_model import load_thresholds
+from flawsmith.inspection.thresholds import Thresholds, classify
 from flawsmith.systems.copy_paste import CopyPasteBlend, paste
 
 Floats = NDArray[np.float32]
@@ -32,6 +31,8 @@ MARGIN = 10
 """Pixels around a shape whose surroundings are pasted along, for the tone."""
 LARGEST_SHAPE = 0.5
 """Of the tile: larger ones leave no ring to see the tone by."""
+TRIES = 10_000
+"""Tiles drawn before a run is said to have no shape that fits."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,12 @@ def random_window(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[sli
 def random_shape(
     dataset: DefectDataset, defective: list[ImageRecord], rng: np.random.Generator
 ) -> tuple[BoolArray, Floats]:
-    """Return a tile of a defect's pixels, and its picture."""
-    while True:
+    """Return a tile of a defect's pixels, and its picture.
+
+    Raises:
+        SystemExit: if none fits.
+    """
+    for _ in range(TRIES):
         record = defective[int(rng.integers(len(defective)))]
         mask, image = dataset.label_map(record).defects > 0, pixels_of(dataset, record)
         if min(mask.shape) < SIDE:
@@ -74,14 +79,22 @@ def random_shape(
         window = random_window(mask.shape, rng)
         if 0 < mask[window].mean() <= LARGEST_SHAPE:
             return mask[window], image[window]
+    raise SystemExit(f"no defect of the training parts fits into half a tile of {SIDE} px")
 
 
-def places(run: Opened, defective: list[ImageRecord], seed: int) -> Iterator[Place]:
-    """Yield places in good test images."""
+def places(run: Opened, seed: int) -> Iterator[Place]:
+    """Yield places in good test images.
+
+    Raises:
+        SystemExit: if there are not two.
+    """
     rng = np.random.default_rng(seed)
+    defective = [record for record in run.training if not record.is_good]
     records = {r.part: r for r in run.test if r.is_good}.values()
     images = [pixels_of(run.dataset, record) for record in records]
     good = [image for image in images if min(image.shape[:2]) >= SIDE]
+    if len(good) < 2:
+        raise SystemExit(f"needs two good test parts with images of {SIDE} px and more")
     for index, image in enumerate(good):
         others = good[:index] + good[index + 1 :]
         for _ in range(PLACES_A_PART):
@@ -102,21 +115,20 @@ def filled(place: Place, filling: Floats) -> Floats:
     return image
 
 
-def found(run: Opened, path: Path, place: Place, image: Floats) -> bool:
+def found(run: Opened, thresholds: Thresholds, place: Place, image: Floats) -> bool:
     """Tell whether the model calls a tenth of the shape and more a defect."""
     pixels = from_unit((image + 1.0) / 2.0, run.dataset.schema)
-    called = classify(run.model.predict(pixels), load_thresholds(path))
+    called = classify(run.model.predict(pixels), thresholds)
     return bool((called[place.window][place.shape] > 0).mean() >= 0.1)
 
 
 def row(path: Path, seed: int) -> str:
     """Return a run's row of the table."""
-    run = opened(path)
-    training, _ = training_records(run.dataset, load_model_config(path).data)
+    run, thresholds = opened(path), load_thresholds(path)
     counts, total = np.zeros(3, int), 0
-    for place in places(run, [r for r in training if not r.is_good], seed):
+    for place in places(run, seed):
         images = [place.image, *(filled(place, filling) for filling in place.fillings)]
-        counts += [found(run, path, place, image) for image in images]
+        counts += [found(run, thresholds, place, image) for image in images]
         total += 1
     return f"| {run.head} | {total} | {' | '.join(map(str, counts))} |"
 

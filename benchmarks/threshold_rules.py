@@ -139,11 +139,12 @@ def scored(
 
 @dataclass(frozen=True)
 class Opened:
-    """A run, and the images that it kept for validation and test."""
+    """A run, what it was trained on, and what it kept for validation and test."""
 
     head: str
     model: InspectionModel
     dataset: DefectDataset
+    training: list[ImageRecord]
     validation: list[ImageRecord]
     test: list[ImageRecord]
 
@@ -156,13 +157,14 @@ def opened(run: Path) -> Opened:
     """
     config = load_model_config(run)
     dataset = DefectDataset.open(Path(config.data.path))
-    _, validation = training_records(dataset, config.data)
+    training, validation = training_records(dataset, config.data)
     if config.data.fold is None or not validation:
         raise SystemExit(f"{run} kept no part for validation and test")
     return Opened(
         f"`{config.arm}` | {config.data.fold}",
         InspectionModel.load(run),
         dataset,
+        training,
         validation,
         held_out_records(dataset, config.data.fold),
     )

@@ -183,7 +183,7 @@ def test_report_holds_what_was_found(finished):
     assert facts.verdict.headline in text.replace("&#39;", "'")
     assert "<svg" in text
     assert facts.comparisons[0].auroc is not None
-    assert "Area under the ROC curve of parts, mean of folds" in text
+    assert "Area under the ROC curve of parts, mean of the folds" in text
     assert "http" not in text.replace("http://www.w3.org", "")
     assert {p.share for p in facts.curve} == {0.5, 1.0}
     assert facts.verdict.add is None  # one training of each arm proves nothing

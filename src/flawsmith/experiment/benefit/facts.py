@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from flawsmith.config import StrictModel, validate
 from flawsmith.errors import FlawsmithError
@@ -61,16 +61,11 @@ class PartRates(StrictModel):
 
 
 class PartAuroc(StrictModel):
-    """Area under the ROC curve of parts, which no threshold decides; mean of folds or seeds.
-
-    Attributes:
-        over: what the interval is taken over: folds, or seeds where folds are fewer.
-    """
+    """Area under the ROC curve of parts, which no threshold decides; means of the folds."""
 
     real: float
     arm: float
     change: Change
-    over: Literal["folds", "seeds"]
 
 
 class FurtherFigure(StrictModel):

@@ -98,7 +98,7 @@ def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | N
         escape=_part_rates(lines, defective=True),
         overkill=_part_rates(lines, defective=False),
         further_parts=further_parts(defective, error, GAIN) if error else None,
-        auroc=_part_auroc(pairs, lines),
+        auroc=_part_auroc(folds, lines),
         figure=figure.name,
         further=further,
         rarest=_rarest(lines[0], names) if further else None,
@@ -303,35 +303,22 @@ def _part_rates(lines: Sequence[Sequence[Line]], *, defective: bool) -> PartRate
     )
 
 
-def _part_auroc(
-    pairs: Sequence[tuple[int, int]], lines: Sequence[Sequence[Line]]
-) -> PartAuroc | None:
+def _part_auroc(folds: Sequence[int], lines: Sequence[Sequence[Line]]) -> PartAuroc | None:
     """Return the area in both arms; None where no fold has good and defective parts.
 
-    Trainings on one fold are no independent folds, so they are averaged first; where seeds are
-    more than folds it is the other way round.
+    Trainings on one fold are averaged first: they tested the same parts.
     """
-    found = [
-        (pair, [line.get("part_auroc") for line in two])
-        for pair, two in zip(pairs, zip(*lines, strict=True), strict=True)
-    ]
-    known = [(pair, values) for pair, values in found if None not in values]
-    if not known:
+    areas: dict[int, list[list[float]]] = {}
+    for fold, real, arm in zip(folds, *lines, strict=True):
+        pair = [line.get("part_auroc") for line in (real, arm)]
+        if None not in pair:
+            areas.setdefault(fold, []).append(pair)
+    if not areas:
         return None
-    counts = [len({pair[axis] for pair, _ in known}) for axis in (0, 1)]
-    axis = int(counts[1] > counts[0])
-    units: dict[int, list[list[Any]]] = {}
-    for pair, values in known:
-        units.setdefault(pair[axis], []).append(values)
-    means = np.array([np.mean(values, axis=0) for values in units.values()], np.float64)
-    real, arm = means.mean(axis=0)
-    change = mean_difference((means[:, 1] - means[:, 0]).tolist())
-    return PartAuroc(
-        real=round(float(real), 6),
-        arm=round(float(arm), 6),
-        change=_change(change),
-        over="seeds" if axis else "folds",
-    )
+    means = np.array([np.mean(pairs, axis=0) for pairs in areas.values()])
+    real_mean, arm_mean = (round(float(mean), 6) for mean in means.mean(axis=0))
+    change = _change(mean_difference((means[:, 1] - means[:, 0]).tolist()))
+    return PartAuroc(real=real_mean, arm=arm_mean, change=change)
 
 
 def _is_wrong(lines: Sequence[Line], part: str, *, defective: bool) -> bool:
