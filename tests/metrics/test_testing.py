@@ -270,7 +270,7 @@ def test_progress_counts_images(dataset):
     _evaluate(dataset, progress=steps.append)
     assert sum(steps) == 8
     choose_thresholds(dataset, dataset.records, read_scores, steps.append)
-    assert sum(steps) == 8 + 16
+    assert sum(steps) == 8 + 8
 
 
 def _noisy_set(root, parts=14):

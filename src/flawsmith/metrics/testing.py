@@ -52,37 +52,31 @@ def choose_thresholds(
     part scores; of equal ones the lowest, which misses the fewest defective parts. Without both
     good and defective validation parts it is 0.5.
 
-    Every image is predicted twice, because regions depend on the pixel thresholds and keeping all
-    scores would not fit into memory: ``progress(1)`` is called twice an image.
+    With one limit for all classes the worst region of a part holds its highest score, whatever the
+    limit is, so that one look at each image is enough. ``progress(1)`` follows each.
 
     Raises:
         FlawsmithError: if there is no record, a synthetic one, or the scores do not fit.
     """
     tested = testable_records(dataset.schema, records)
     histogram = segmentation.WinnerHistogram(dataset.schema.num_defects)
-    for record in tested:
-        if has_pixel_labels(record):
-            scores = _scores(dataset, record, predict)
-            histogram.add(scores, dataset.label_map(record).defects)
-        progress(1)
-    limit = histogram.best_threshold() or FALLBACK
-    pixel = [limit] * dataset.schema.num_defects
-
-    # A region's score reaches the pixel threshold at least, so this lets every region count.
-    every_region = Thresholds(pixel=pixel, region=limit)
     part_scores, defective = [], []
     for views in _parts(tested).values():
-        best = 0.0
+        highest = 0.0
         for record in views:
             scores = _scores(dataset, record, predict)
-            counted = _counted(record, dataset.label_map(record).defects)
-            _, score, _ = _inspect(scores, counted, every_region, dataset.schema)
-            best = max(best, score)
+            truth = dataset.label_map(record).defects
+            if has_pixel_labels(record):
+                histogram.add(scores, truth)
+            counted = scores[1:, _counted(record, truth)]
+            highest = max(highest, float(counted.max(initial=0.0)))
             progress(1)
-        part_scores.append(best)
+        part_scores.append(highest)
         defective.append(any(not record.is_good for record in views))
+    limit = histogram.best_threshold() or FALLBACK
+    # A region's score reaches the pixel threshold at least: no lower limit changes a verdict.
     region = region_threshold(np.array(part_scores), np.array(defective), limit)
-    return Thresholds(pixel=pixel, region=region)
+    return Thresholds(pixel=[limit] * dataset.schema.num_defects, region=region)
 
 
 def region_threshold(
@@ -91,7 +85,6 @@ def region_threshold(
     """Return the threshold of part scores with the highest Youden's index, ``lowest`` or more."""
     if defective.all() or not defective.any():
         return FALLBACK
-    # Regions score ``lowest`` or more, views without one less: below it nothing changes.
     reached = np.unique(scores[scores >= lowest])
     candidates = np.concatenate([[lowest], (reached[:-1] + reached[1:]) / 2])
     fails = scores >= candidates[:, None]
