@@ -59,8 +59,10 @@ def test_calibration_is_whole_or_absent():
     record = _calibration((0.1, 0.2), 1.5, day, later)
     assert (record.mm_per_pixel.x, record.mm_per_pixel.y) == (0.1, 0.2)
     assert record.relative_uncertainty == pytest.approx(0.015)
-    assert record.has_expired(datetime.date(2025, 5, 2))
-    assert not record.has_expired(datetime.date(2025, 5, 1))
+    assert record.holds(datetime.date(2024, 5, 1))
+    assert record.holds(datetime.date(2025, 5, 1))
+    assert not record.holds(datetime.date(2025, 5, 2))
+    assert not record.holds(datetime.date(2024, 4, 30))  # a clock that was set back
     for wrong, message in (
         (((0.0, 0.2), 1.5, day, later), "mm_per_pixel.x"),
         (((0.1, 0.2), 100, day, later), "relative_uncertainty"),

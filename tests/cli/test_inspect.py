@@ -135,6 +135,55 @@ def test_a_folder_of_parts_with_views(place, model, monkeypatch):
     check_replay(place, model)
 
 
+def test_rules_lower_the_pixel_threshold_of_the_model(place, model, monkeypatch):
+    """First stage as in the paper: catch more, let a person decide."""
+    monkeypatch.chdir(place)
+    picture(place / "in" / "faint.png", 1)
+    pixels = np.asarray(Image.open(place / "in" / "faint.png")).copy()
+    pixels[10:20, 30:45] = 178  # scores 0.4; the model's pixel threshold is 0.5
+    Image.fromarray(pixels).save(place / "in" / "faint.png")
+    rules = RULES.split("[[rules]]", 1)[1]
+    for name, threshold, verdict in (("high", 0.5, "PASS"), ("low", 0.3, "FAIL")):
+        path = place / f"{name}.toml"
+        path.write_text(f"[thresholds]\nany = {threshold}\n[[rules]]{rules}")
+        given = ["inspect", "in", "--model", model, "--rules", path, "--store", f"{name}.db"]
+        (line,) = [json.loads(text) for text in here(*given).splitlines()]
+        assert line["verdict"] == verdict
+        regions = line["images"][0]["regions"]
+        assert [r["box"] for r in regions] == ([[30, 10, 15, 10]] if name == "low" else [])
+        replayed = ["replay", 1, "--model", model, "--rules", path, "--store", f"{name}.db"]
+        assert "the same answer" in here(*replayed)
+
+
+WITHOUT_TRAINING_EXTRAS = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "lightning", "safetensors", "sklearn"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from flawsmith.cli import main
+main()
+"""
+
+
+def test_the_commands_of_a_line_pc_need_nothing_that_trains(place, model):
+    picture(place / "in" / "a_left.png", 1)
+    picture(place / "in" / "a_right.png", 2)
+    same = ["--model", model, "--rules", "rules.toml"]
+    commands = [
+        ["inspect", "in", *same, "--part-pattern", "{part}_{view}.png", "--audit", 1],
+        ["results"], ["replay", 1, *same], ["rules", "check", "rules.toml", "--model", model],
+        ["review", "list"], ["review", "report"], ["results", "retain", "--keep-days", 30],
+    ]  # fmt: skip
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_TRAINING_EXTRAS, *map(str, command)],
+            capture_output=True, text=True, timeout=120, cwd=place, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+
+
 def check_results():
     listed = here("results")
     assert "5 parts: 1 PASS, 3 REVIEW, 1 FAIL" in listed

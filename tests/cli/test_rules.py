@@ -129,7 +129,8 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     rules.write_text(RULES + "[thresholds]\ncrack = 0.3\n")
     printed = said(["check", rules, "--model", tmp_path], monkeypatch, capsys)
     assert (
-        "Note: crack would count from score 0.3, but the model reports no region of it below 0.400"
+        "Note: crack counts from score 0.3, below the model's pixel threshold of 0.400: at "
+        "inspection that is lowered too, so regions of it are larger."
     ) in printed
     assert (
         "Note: blowhole count at any score, as no line in [thresholds] says more than 0 for them; "
@@ -176,7 +177,7 @@ def test_exported_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, ca
     rules.write_text(RULES + "[thresholds]\ncrack = 0.3\n")
     printed = said(["check", rules, "--model", folder], monkeypatch, capsys)
     assert "- REVIEW: any blowhole, as no rule speaks of it" in printed
-    assert "the model reports no region of it below 0.400" in printed
+    assert "below the model's pixel threshold of 0.400" in printed
     (folder / "network.bin").write_text("changed")
     error = said(["check", rules, "--model", folder], monkeypatch, capsys, status=2)
     assert "has been changed or damaged" in error

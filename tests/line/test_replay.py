@@ -43,7 +43,7 @@ def test_the_same_again(stored):
 
 def test_every_difference_is_told(stored, monkeypatch):
     store, record, _ = stored
-    monkeypatch.setattr(replay_module, "__version__", "9.9")
+    monkeypatch.setattr(replay_module, "code_version", lambda: "9.9")
     model = Changed(score=0.25, length_px=7.5, area_px=3)
     found = replay(record, Inspector(model, "f" * 64, rules(thresholds={"any": 0.5}), store))
     assert not found.same

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 DEFAULT_WATCH_PATTERN = "{part}.*"
 
+NOTHING_KEPT = (
+    "--audit draws parts for a person, who will have no picture to look at: give --keep-images "
+    "FOLDER too"
+)
+
 
 Images = Annotated[
     list[str] | None, typer.Argument(help="Images, folders, patterns such as 'in/*.png'.")
@@ -113,6 +118,8 @@ def inspect(
     from flawsmith.line.store import Store
 
     _require_one_source(images, watch, stdin=stdin)
+    if audit and stdin and keep_images is None:
+        _warn(NOTHING_KEPT)
     if overlays and out is None:
         raise FlawsmithError("--overlays needs a place for the pictures: give --out FOLDER")
     if keep_images is not None and not stdin:
@@ -251,13 +258,15 @@ def load_model(
         raise FlawsmithError("which model? give --model FOLDER, made by: flawsmith export RUN")
     exported = ExportedModel.load(model)
     schema = exported.schema
+    thresholds = exported.thresholds
     if rules is None:
-        accepted = AcceptanceRules.default(schema, exported.thresholds)
+        accepted = AcceptanceRules.default(schema, thresholds)
     else:
         accepted = AcceptanceRules.load(rules, schema)
+        thresholds = accepted.first_stage(thresholds)
     if layout is not None:
         accepted.require_layout(layout)
-    runtime = Runtime(exported, device=device)
+    runtime = Runtime(exported, device=device, thresholds=thresholds)
     placed, identity = with_zones(runtime, exported.identity, layout, schema.pixel_size_mm)
     return placed, identity, accepted, schema
 

@@ -67,7 +67,10 @@ def drift(
         Path | None, typer.Option(help="Page to write; numbers go beside it as .json.")
     ] = None,
 ) -> None:
-    """Say when verdicts, scores, novelty or brightness left the limits of a reference."""
+    """Say when verdicts, scores, novelty or brightness left the limits of a reference.
+
+    Status 1 if any did, so that a timer's job can raise an alarm.
+    """
     from flawsmith.line.reviews.drift import watch_drift
     from flawsmith.line.reviews.drift_page import alarm_words, headline, notes, write_page
     from flawsmith.line.reviews.periods import parse_time
@@ -92,6 +95,8 @@ def drift(
         write_text(numbers, found.model_dump_json(indent=2) + "\n")
         write_page(found, out)
         console.print(f"page: {out}\nnumbers: {numbers}", markup=False)
+    if found.alarms:
+        raise typer.Exit(1)
 
 
 def _check(out: Path | None) -> None:

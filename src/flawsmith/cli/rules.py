@@ -62,7 +62,7 @@ def check(
             markup=False,
         )
     if schema and thresholds:
-        _print_unreachable(rules, schema, thresholds)
+        _print_lowered(rules, schema, thresholds)
         _print_unlimited(rules, schema, thresholds)
     if results is not None:
         from flawsmith.line.rules.trial import read_past, try_rules
@@ -127,14 +127,14 @@ def _model(folder: Path) -> tuple[Schema, Thresholds | None]:
     return Schema.load(folder), validate(Thresholds, load_toml(path), source=str(path))
 
 
-def _print_unreachable(rules: AcceptanceRules, schema: Schema, thresholds: Thresholds) -> None:
-    """Say where a first-stage threshold lies below every score that the model reports."""
+def _print_lowered(rules: AcceptanceRules, schema: Schema, thresholds: Thresholds) -> None:
+    """Say where the rules lower the model's pixel threshold."""
     for name, lowest in zip(schema.defect_names, thresholds.pixel, strict=True):
         chosen = rules.threshold(name)
         if 0 < chosen < lowest:
             console.print(
-                f"Note: {name} would count from score {chosen:g}, but the model reports no region "
-                f"of it below {lowest:.3f}, its pixel threshold.",
+                f"Note: {name} counts from score {chosen:g}, below the model's pixel threshold of "
+                f"{lowest:.3f}: at inspection that is lowered too, so regions of it are larger.",
                 markup=False,
             )
 

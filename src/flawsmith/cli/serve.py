@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flawsmith.cli.console import console
-from flawsmith.cli.inspect import Audit, Device, KeepImages, LayoutFile, RulesFile, load_model
+from flawsmith.cli.inspect import (
+    NOTHING_KEPT,
+    Audit,
+    Device,
+    KeepImages,
+    LayoutFile,
+    RulesFile,
+    load_model,
+)
 from flawsmith.cli.sinks import SinkUrls
 from flawsmith.cli.stored import StoreUrl
 
@@ -60,6 +68,8 @@ def serve(
     from flawsmith.line.store import Store
 
     _start_log()
+    if audit and keep_images is None:
+        console.print(f"note: {NOTHING_KEPT}", markup=False)
     token = _token(host, token_file)
     settings = ServiceSettings(
         host=host, port=port, token=token, queue=queue, max_pixels=round(max_megapixels * 1e6),

@@ -139,7 +139,7 @@ def _choose(
         raise FlawsmithError(
             f"the model finds no region at all in {len(unseen)} of {num_bad} defective validation "
             f"parts ({listed(unseen)}), so that no threshold brings escape below "
-            f"{_percent(len(unseen) / num_bad)}; train on, lower the model's pixel thresholds, or "
+            f"{_percent(len(unseen) / num_bad)}; train on, or "
             f"give --max-escape {math.ceil(len(unseen) / num_bad * 1000) / 1000:g}"
         )
     least = choose_class_thresholds(scores, defective, lowest, most_missed=most_missed)

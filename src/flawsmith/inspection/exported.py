@@ -57,9 +57,9 @@ class Calibration(StrictModel):
             raise ValueError("valid_until is before the date of the calibration")
         return self
 
-    def has_expired(self, today: datetime.date) -> bool:
-        """Tell whether ``today`` (UTC) is after the last valid day."""
-        return today > self.valid_until
+    def holds(self, today: datetime.date) -> bool:
+        """Tell whether ``today`` (UTC) is a valid day; before the first one a clock is wrong."""
+        return self.date <= today <= self.valid_until
 
 
 class RunIdentity(StrictModel):

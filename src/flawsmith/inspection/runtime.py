@@ -148,12 +148,17 @@ class Runtime:
         """Return what makes every answer of today doubtful."""
         calibration = self.exported.calibration
         today = datetime.datetime.now(datetime.UTC).date()
-        if calibration is not None and calibration.has_expired(today):
+        if calibration is None or calibration.holds(today):
+            return []
+        if today < calibration.date:
             return [
-                f"the calibration of {calibration.date} was valid until {calibration.valid_until}; "
-                "millimetres are doubtful: calibrate and export again"
+                f"the calibration is of {calibration.date}, and this machine's clock says {today}; "
+                "nobody knows whether it has expired: set the clock"
             ]
-        return []
+        return [
+            f"the calibration of {calibration.date} was valid until {calibration.valid_until}; "
+            "millimetres are doubtful: calibrate and export again"
+        ]
 
     def _regions(self, blocks: Iterator[ImageArray], stages: _Stages) -> Iterator[Region]:
         calibration = self.exported.calibration

@@ -44,6 +44,7 @@ class PartAssembler:
             image: with the names of its part and view.
             alone: nothing else can belong to its part.
         """
+        image = self._inspector.as_whole_part(image)
         since, part = self._open.setdefault(image.part, (self._clock(), OpenPart(image.part)))
         self._inspector.look(image, part)
         if not alone and not self._expected <= {view.view for view in part.views}:

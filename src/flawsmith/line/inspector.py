@@ -31,6 +31,11 @@ class PartRules(Protocol):
     """What decides a part; `AcceptanceRules` is the one of production."""
 
     @property
+    def identity(self) -> str:
+        """What tells these rules from others; every verdict carries it."""
+        ...
+
+    @property
     def expected_views(self) -> tuple[str, ...]:
         """Names of the views of every part; empty where they differ."""
         ...
@@ -169,6 +174,29 @@ class Inspector:
             holder=self.holder,
         )
         return self.store.get(number)
+
+    def find_copy(self, image: PartImage) -> int | None:
+        """Return the result in which this image was judged by the same model and rules."""
+        judges = self.identity, self.rules.identity
+        return self.store.find_copy(image.part, image.view, image.sha256, judges)
+
+    def as_whole_part(self, image: PartImage) -> PartImage:
+        """Return an image that is to be judged alone, as the rules name no views.
+
+        It has a problem if another view of its part was judged already: verdicts of single views
+        are none of the part, and the last one would stand for all.
+        """
+        if self.rules.expected_views or not image.view or image.problem:
+            return image
+        other = self.store.find_other_view(image.part, image.view)
+        if other is None:
+            return image
+        number, view = other
+        return image.with_problem(
+            f"view {image.view} of a part whose view {view} was judged alone (result {number}): "
+            "the rules name no views, so that none is waited for; name them, as views = "
+            "['...', '...'] under [part]"
+        )
 
     def inspect_part(self, name: str, images: Sequence[PartImage]) -> PartRecord:
         """Inspect all images of a part, decide and store it.

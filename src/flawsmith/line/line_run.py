@@ -152,24 +152,28 @@ class LineRun:
                 that were open by then are concluded first.
         """
         frames: Queue[PartImage | FlawsmithError | None] = Queue(MAX_WAITING_FRAMES)
-        threading.Thread(target=_read_into, args=(stream, frames, archive), daemon=True).start()
-        end: PartImage | FlawsmithError | None = None
-        while not self._stop.is_set():
+        reading = (stream, frames, archive, self._stop)
+        threading.Thread(target=_read_into, args=reading, daemon=True).start()
+        taken: PartImage | FlawsmithError | None = None
+        while True:
+            stopping = self._stop.is_set()
             try:
-                end = frames.get(timeout=POLL_SECONDS)
+                taken = frames.get(timeout=POLL_SECONDS)
             except Empty:
-                pass
-            else:
-                if not isinstance(end, PartImage):
+                if stopping:
                     break
-                self._conclude(assembler.add(end))
+            else:
+                if not isinstance(taken, PartImage):
+                    break
+                # Also after a stop: what was taken from the stream, nobody will send again.
+                self._conclude(assembler.add(taken))
             for found in assembler.overdue():
                 self._conclude(found)
             self._heartbeat.beat(waiting=len(assembler))
         for found in assembler.overdue(all_of_them=True):
             self._conclude(found)
-        if isinstance(end, FlawsmithError):
-            raise end
+        if isinstance(taken, FlawsmithError):
+            raise taken
 
     def _conclude(self, found: tuple[OpenPart, PartRecord] | None) -> None:
         if found is not None:
@@ -184,10 +188,14 @@ def _read_into(
     stream: BinaryIO,
     frames: Queue[PartImage | FlawsmithError | None],
     archive: ImageArchive | None,
+    stop: threading.Event,
 ) -> None:
+    """Put frames into a queue, then None or what went wrong; after a stop only the one in hand."""
     try:
         for image in read_frames(stream):
             frames.put(archive.keep(image) if archive is not None else image)
+            if stop.is_set():
+                break
         frames.put(None)
     except FlawsmithError as error:
         frames.put(error)

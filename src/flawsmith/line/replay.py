@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from flawsmith import __version__
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
+from flawsmith.line.code_version import code_version
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
 from flawsmith.line.results import ImageInspection, PartVerdict
@@ -52,8 +52,8 @@ def replay(record: PartRecord, inspector: Inspector) -> Replay:
         circumstances.append(f"model {told} then, {inspector.identity[:16]} now")
     if record.verdict.rules != verdict.rules:
         circumstances.append(f"rules {record.verdict.rules} then, {verdict.rules} now")
-    if record.code_version != __version__:
-        circumstances.append(f"Flawsmith {record.code_version} then, {__version__} now")
+    if record.code_version != code_version():
+        circumstances.append(f"Flawsmith {record.code_version} then, {code_version()} now")
     return Replay(verdict, same=not differences, differences=circumstances + differences)
 
 

@@ -132,7 +132,26 @@ def test_an_image_that_was_stored_before_images_were_kept_is_a_repeat(store, tmp
         client.post("/parts/b/views/top", content=png())
     with client_of(store, keep=str(tmp_path / "kept")) as client:
         assert client.post("/parts/a/views/top", content=png()).json()["repeated"]
-        assert not client.post("/parts/a/views/side", content=png()).json()["repeated"]
+
+
+def test_what_other_rules_or_another_model_said_is_no_repeat(store):
+    with client_of(store) as client:
+        assert client.post("/parts/a/views/top", content=png()).json()["verdict"] == "PASS"
+    with client_of(store, views=["top", "bottom"]) as client:
+        again = client.post("/parts/a/views/top", content=png())
+        assert (again.status_code, again.json()["missing"]) == (202, ["bottom"])
+    assert verdicts(store) == [("a", Verdict.PASS), ("a", Verdict.REVIEW)]
+
+
+def test_a_second_view_that_no_rule_expects_does_not_pass_for_the_part(store):
+    with client_of(store) as client:
+        assert client.post("/parts/a/views/left", content=png(255)).json()["verdict"] == "FAIL"
+        client.post("/parts/a/views/right", content=png(0))
+        answer = client.get("/parts/a").json()
+        assert answer["verdict"] == "REVIEW"
+        assert "view left was judged alone (result 1)" in answer["reasons"][0]["text"]
+        client.post("/parts/b/views/right", content=png(0))  # one view a part is no trouble
+        assert client.get("/parts/b").json()["verdict"] == "PASS"
 
 
 def test_nothing_is_forgotten_while_the_store_fails(store, monkeypatch):

@@ -205,6 +205,15 @@ class AcceptanceRules:
                 return value
         return self.content.thresholds.get(ANY, 0.0)
 
+    def first_stage(self, thresholds: Thresholds) -> Thresholds:
+        """Return a model's thresholds with pixel thresholds no higher than those of the rules.
+
+        Otherwise a region that the rules would count might never be reported.
+        """
+        asked = [self.threshold(name) for name in self.classes]
+        pixel = [min(p, t) if t else p for p, t in zip(thresholds.pixel, asked, strict=True)]
+        return thresholds.model_copy(update={"pixel": pixel})
+
     def _known(self, name: str) -> str:
         return self._names.get(name.casefold(), name)
 

@@ -116,11 +116,12 @@ class ServiceParts:
             FlawsmithError: if the image could not be kept, and is not inspected; or if the view or
                 its part could not be stored: it stays, and is tried again.
         """
-        number = self._inspector.store.find_copy(image.part, image.view, image.sha256)
+        number = self._inspector.find_copy(image)
         if number is not None:
             return Outcome(self._inspector.store.get(number), repeated=True)
         if self._archive is not None:
             image = self._archive.keep(image)
+        image = self._inspector.as_whole_part(image)
         now = self._clock()
         if image.part not in self._open:
             self._open[image.part] = _Waiting(OpenPart(image.part), now, now)

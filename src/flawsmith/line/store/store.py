@@ -10,9 +10,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
-from flawsmith import __version__
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.regions import Region
+from flawsmith.line.code_version import code_version
 from flawsmith.line.results import ImageInspection, Novelty, PartVerdict, Reason, Verdict
 from flawsmith.line.store.database import name_of, open_engine, parse_url, told, writing
 from flawsmith.line.store.part_record import PartRecord, Review, handling_key
@@ -165,7 +165,7 @@ class Store:
                 PartRow(
                     id=number, key=key, part=verdict.part, verdict=verdict.verdict.value,
                     reasons=[r.model_dump(mode="json") for r in verdict.reasons],
-                    hidden=verdict.hidden, rules=verdict.rules, code_version=__version__,
+                    hidden=verdict.hidden, rules=verdict.rules, code_version=code_version(),
                     started_at=started_at or now, finished_at=now, seconds=seconds, images=rows,
                 )
             )  # fmt: skip
@@ -200,15 +200,39 @@ class Store:
         with self.reading() as session:
             return session.scalar(found.limit(1)) is not None
 
-    def find_copy(self, part: str, view: str, sha256: str) -> int | None:
-        """Return the last result of a part in which this view has exactly this content."""
+    def find_copy(
+        self, part: str, view: str, sha256: str, judged_by: tuple[str, str] | None = None
+    ) -> int | None:
+        """Return the last result of a part in which this view has exactly this content.
+
+        Args:
+            part: its name.
+            view: name of the view.
+            sha256: of the image; empty: of none.
+            judged_by: identities of model and rules; only results of these count then.
+        """
         found = (
             sa.select(sa.func.max(PartRow.id))
             .join(PartRow.images)
             .where(PartRow.part == part, ImageRow.view == view, ImageRow.sha256 == sha256)
         )
+        if judged_by is not None:
+            model, rules = judged_by
+            found = found.where(ImageRow.model == model, PartRow.rules == rules)
         with self.reading() as session:
             return session.scalar(found) if sha256 else None
+
+    def find_other_view(self, part: str, view: str) -> tuple[int, str] | None:
+        """Return the last result of a part that has a named view besides this one, and its name."""
+        found = (
+            sa.select(PartRow.id, ImageRow.view)
+            .join(PartRow.images)
+            .where(PartRow.part == part, ImageRow.view.not_in([view, ""]))
+            .order_by(PartRow.id.desc())
+        )
+        with self.reading() as session:
+            row = session.execute(found.limit(1)).first()
+        return None if row is None else (row[0], row[1])
 
     def get(self, number: int) -> PartRecord:
         """Return the part with this sequence number.
