@@ -50,6 +50,8 @@ def _explain(model: type[BaseModel], item: dict[str, Any]) -> str:
         return f"unknown key '{name}'{nearest_name(path[-1], known)}"
     if item["type"] == "missing":
         return f"'{name}' is missing"
+    if not path:  # of settings that do not fit each other, which the message names
+        return str(item["msg"]).removeprefix("Value error, ")
     return f"'{name}' = {item.get('input')!r}: {item['msg'][:1].lower()}{item['msg'][1:]}"
 
 

@@ -109,6 +109,15 @@ def test_a_drawing_becomes_an_image(pouch_folder, tmp_path):
             ["train", "dbs_gan", "--data", "DATA", "--set", "training.tile_size=100"],
             ["multiple", "16"],
         ),
+        (
+            ["train", "stargan", "--data", "DATA", "--set", "training.tile_size=100"],
+            ["error: stargan small: training.tile_size 100 cannot be halved"],
+        ),
+        (
+            ["train", "stylegan2", "--data", "DATA", "--preset", "tiny",
+             "--set", "training.tile_size=144"],
+            ["cannot make images of 144 px"],
+        ),
         (["train", "--resume", "nowhere"], ["nowhere", "no run folder"]),
         (["train"], ["needs a system and --data"]),
         (["model", "train", "--data", "DATA", "--network", "unet"], ["unet"]),

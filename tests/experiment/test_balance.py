@@ -25,6 +25,24 @@ def test_plan_fills_to_the_largest_class_by_default() -> None:
     assert plan_balance({}) == {}
 
 
+def test_one_class_of_whole_images_is_filled_to_the_good_ones() -> None:
+    """Good parts against bad ones: of the bad ones alone nothing could be out of balance."""
+    bad, good = ([record(labels, mask_file_name=None)] for labels in (["bad"], []))
+    one, two = (
+        Schema(
+            name="x",
+            backgrounds=[{"id": 0, "name": "s", "colour": "#000000"}],
+            defects=[{"id": i, "name": n, "colour": "#ffffff"} for i, n in enumerate(names, 1)],
+        )
+        for names in (["bad"], ["bad", "worse"])
+    )
+    assert balance(bad * 8 + good * 20, one, None, labels="image").added == {"bad": 12}
+    assert balance(bad * 8 + good * 20, one, 10, labels="image").added == {"bad": 2}
+    assert balance(bad * 20 + good * 8, one, None, labels="image").added == {"bad": 0}
+    assert balance(bad * 8 + good * 20, two, None, labels="image").added == {"bad": 0}
+    assert balance([record(["bad"])] * 8 + good * 20, one, None).added == {"bad": 0}
+
+
 def test_plan_never_removes_images() -> None:
     assert plan_balance({"a": 5, "b": 1}, 3) == {"a": 0, "b": 2}
     with pytest.raises(FlawsmithError, match="--per-class 0: expected"):

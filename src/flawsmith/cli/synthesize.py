@@ -113,7 +113,10 @@ def _fill(
     plan = plan_for(config, dataset.schema, records, per_class)
     _print_plan(plan, masks=config.data.labels == "pixel")
     if not plan.total:
-        console.print("every class has as many images already: nothing to synthesize")
+        console.print(
+            "every class has as many images already: nothing to synthesize; --per-class N fills "
+            "them to N"
+        )
         return
     try:
         with progress("synthesizing", plan.total) as advance:

@@ -40,11 +40,14 @@ class Balance:
         return sum(self.added.values())
 
 
-def plan_balance(counts: dict[str, int], per_class: int | None = None) -> dict[str, int]:
+def plan_balance(
+    counts: dict[str, int], per_class: int | None = None, good: int = 0
+) -> dict[str, int]:
     """Return the images to add to each class.
 
     Args:
         counts: images that show each class.
+        good: images without a defect, if they are a class like the others.
         per_class: what to fill every class to; by default the count of the largest. A class that
             has more keeps them and gets none.
 
@@ -57,7 +60,7 @@ def plan_balance(counts: dict[str, int], per_class: int | None = None) -> dict[s
     """
     if per_class is not None and per_class < 1:
         raise FlawsmithError(f"--per-class {per_class}: expected the images of a class, 1 or more")
-    target = max(counts.values(), default=0) if per_class is None else per_class
+    target = max(good, *counts.values(), 0) if per_class is None else per_class
     return {name: max(0, target - count) for name, count in counts.items()}
 
 
@@ -75,18 +78,22 @@ def balance(
         schema: names the classes.
         per_class: see `plan_balance`.
         labels: what they say, see `DataConfig`. None: image if there is no mask at all. For whole
-            images those classes are left out that none shows.
+            images those classes are left out that none shows; of one class alone there are as many
+            then as good images, as nothing else could be out of balance.
     """
+    good = 0
     shown: Counter[str] = Counter()
     masked: Counter[str] = Counter()
     for record in records:
         if record.source != "real" or record.excluded is not None:
             continue
+        good += record.is_good
         shown.update(set(record.labels))
         masked.update(set(record.labels) if record.mask_file_name else ())
     if labels == "image" or (labels is None and not masked):
         masked = shown
     before = {name: shown[name] for name in schema.defect_names}
-    added = plan_balance(before, per_class)
+    against_good = masked is shown and schema.num_defects == 1
+    added = plan_balance(before, per_class, good if against_good else 0)
     without = [name for name in schema.defect_names if not masked[name]]
     return Balance(before, {n: c for n, c in added.items() if n not in without}, without)

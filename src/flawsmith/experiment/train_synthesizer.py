@@ -113,6 +113,7 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
     if note is not None:
         hooks.report(f"note: {note}")
     if not resume:
+        build_system(config, schema)  # what it refuses must leave no run behind
         create_run(run, config, schema)
     sheet = SampleSheet.of(source, schema, run, SYSTEMS.get(config.system).needs)
     hooks = dataclasses.replace(hooks, sample=sheet.draw)

@@ -288,7 +288,6 @@ class SystemComparison:
         identity = self.identity
         run, whole = identity.synthesizer_folder(test), identity.whole_folder(test)
         line = work.make_set(run, self.dataset, whole, self.settings.per_class, hooks)
-        keep_known(whole, identity.known_folder(test), line["unknown"])
         draw_examples(run, self.banks, identity.examples_folder(test))
         finish(whole, line["seconds"])
         return line
