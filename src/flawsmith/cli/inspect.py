@@ -118,12 +118,9 @@ def inspect(
     from flawsmith.line.store import Store
 
     _require_one_source(images, watch, stdin=stdin)
-    if audit and stdin and keep_images is None:
-        _warn(NOTHING_KEPT)
     if overlays and out is None:
         raise FlawsmithError("--overlays needs a place for the pictures: give --out FOLDER")
-    if keep_images is not None and not stdin:
-        raise FlawsmithError("--keep-images is for --stdin: all other images are files already")
+    _check_kept(keep_images, audit, stdin=stdin)
     pattern = PartPattern(part_pattern) if part_pattern else None
     files = group_files(_files(images), pattern) if images else []
     with Store(store) as opened, delivering(opened, sink) as told, stop_on_signals() as stop:
@@ -190,6 +187,15 @@ def _require_one_source(images: list[str] | None, watch: Path | None, *, stdin: 
         raise FlawsmithError(
             "give images, or --watch FOLDER, or --stdin: one of the three says what to inspect"
         )
+
+
+def _check_kept(keep_images: Path | None, audit: float, *, stdin: bool) -> None:
+    from flawsmith.errors import FlawsmithError
+
+    if keep_images is not None and not stdin:
+        raise FlawsmithError("--keep-images is for --stdin: all other images are files already")
+    if audit and stdin and keep_images is None:
+        _warn(NOTHING_KEPT)
 
 
 def _files(given: list[str]) -> list[Path]:

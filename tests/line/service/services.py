@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from receivers import wait_for
 
 from flawsmith.data.images import encode_png
+from flawsmith.line.results import Verdict
 from flawsmith.line.store import Store
 
 LOCAL = "http://127.0.0.1"
@@ -81,3 +82,8 @@ def figure(text: str, name: str) -> float:
 
 def until(ready, what: str):
     return wait_for(ready, what, 30)
+
+
+def verdicts(store: Store) -> list[tuple[str, Verdict]]:
+    """What the store has, in its order."""
+    return [(record.verdict.part, record.verdict.verdict) for record in store.find()]

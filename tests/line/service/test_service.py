@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from fake_service import FakeModel, fail_any
 from PIL import Image
-from services import client_of, figure, png, until
+from services import client_of, figure, png, until, verdicts
 
 from flawsmith.data.images import encode_png
 from flawsmith.errors import FlawsmithError
@@ -26,16 +26,6 @@ from flawsmith.line.store.tables import WaitingRow
 from flawsmith.line.store.waiting import keep_waiting, waiting_elsewhere, waiting_views
 
 TOKEN = "0123456789abcdef"
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(str(tmp_path / "r.db")) as store:
-        yield store
-
-
-def verdicts(store: Store) -> list[tuple[str, Verdict]]:
-    return [(record.verdict.part, record.verdict.verdict) for record in store.find()]
 
 
 # --- verdicts
@@ -87,20 +77,6 @@ def test_a_part_that_waits_too_long_is_stored_as_not_seen(store):
         assert [(r["rule"], r["view"]) for r in answer["reasons"]] == [("missing view", "bottom")]
 
 
-def test_an_image_that_is_sent_again_is_neither_inspected_nor_stored_again(store):
-    with client_of(store, views=["top", "bottom"]) as client:
-        for _ in range(2):  # while the part waits
-            assert client.post("/parts/a/views/top", content=png()).status_code == 202
-        first = client.post("/parts/a/views/bottom", content=png(1)).json()
-        for view, value in (("bottom", 1), ("top", 0)):  # after its verdict
-            again = client.post(f"/parts/a/views/{view}", content=png(value)).json()
-            assert again == {**first, "repeated": True}
-        # A camera that is stuck sends the same image for another part: that one is inspected.
-        other = client.post("/parts/b/views/top", content=png())
-        assert other.status_code == 202
-    assert verdicts(store) == [("a", Verdict.PASS), ("b", Verdict.REVIEW)]
-
-
 def test_posted_images_are_kept_and_can_be_replayed(store, tmp_path, monkeypatch):
     folder = tmp_path / "kept"
     with client_of(store, keep=str(folder)) as client:
@@ -124,34 +100,6 @@ def test_posted_images_are_kept_and_can_be_replayed(store, tmp_path, monkeypatch
         assert client.get("/parts/b").status_code == 404
         assert client.post("/parts/b/views/top", content=png()).json()["verdict"] == "PASS"
     assert len(list(folder.glob("??/*"))) == 2
-
-
-def test_an_image_that_was_stored_before_images_were_kept_is_a_repeat(store, tmp_path):
-    with client_of(store) as client:
-        client.post("/parts/a/views/top", content=png())
-        client.post("/parts/b/views/top", content=png())
-    with client_of(store, keep=str(tmp_path / "kept")) as client:
-        assert client.post("/parts/a/views/top", content=png()).json()["repeated"]
-
-
-def test_what_other_rules_or_another_model_said_is_no_repeat(store):
-    with client_of(store) as client:
-        assert client.post("/parts/a/views/top", content=png()).json()["verdict"] == "PASS"
-    with client_of(store, views=["top", "bottom"]) as client:
-        again = client.post("/parts/a/views/top", content=png())
-        assert (again.status_code, again.json()["missing"]) == (202, ["bottom"])
-    assert verdicts(store) == [("a", Verdict.PASS), ("a", Verdict.REVIEW)]
-
-
-def test_a_second_view_that_no_rule_expects_does_not_pass_for_the_part(store):
-    with client_of(store) as client:
-        assert client.post("/parts/a/views/left", content=png(255)).json()["verdict"] == "FAIL"
-        client.post("/parts/a/views/right", content=png(0))
-        answer = client.get("/parts/a").json()
-        assert answer["verdict"] == "REVIEW"
-        assert "view left was judged alone (result 1)" in answer["reasons"][0]["text"]
-        client.post("/parts/b/views/right", content=png(0))  # one view a part is no trouble
-        assert client.get("/parts/b").json()["verdict"] == "PASS"
 
 
 def test_nothing_is_forgotten_while_the_store_fails(store, monkeypatch):
