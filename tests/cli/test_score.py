@@ -36,7 +36,8 @@ def scored(pouch_folder, tmp_path_factory, write_settings):
         for i, record in enumerate(records):
             noise = rng.integers(0, 256, (record.height, record.width)).astype(np.uint8)
             writer.add(f"s{i}", noise, dataset.label_map(record), part=f"s{i}",
-                       source="synthetic", system="dbs_gan", run="run")  # fmt: skip
+                       source="synthetic", system="dbs_gan", run="run",
+                       mask_source="joint")  # fmt: skip
     write_settings(folder)
     done = flawsmith("score", folder, "--data", pouch_folder, "--limit", 12)
     return folder, done.stdout
@@ -92,6 +93,7 @@ def test_page_is_one_file_and_renders(scored, photograph):
     page = folder / "score" / "score.html"
     text = page.read_text()
     assert "made &lt;b&gt;" in text
+    assert "made by dbs_gan (run run), their masks made together with them, against" in text
     assert "<script" not in text
     assert re.search(r"(src|href)=\"(?!data:)", text) is None, "it needs another file"
     assert "Simulated" in text

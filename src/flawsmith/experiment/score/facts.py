@@ -217,6 +217,7 @@ class Score(StrictModel):
         tile: side of the synthetic images: no crop is larger.
         level: what is compared: defects, where masks show them, or whole images.
         limit: most defects of a class that were looked at.
+        mask_source: how most masks came about, as their records say.
         inception: weights of the second network; None if they were not given.
         reconstruction: of held-out tiles; None if there is none, for the reason that follows.
     """
@@ -243,6 +244,7 @@ class Score(StrictModel):
     no_reconstruction: str = ""
     version: str
     level: Literal["pixel", "image"] = "pixel"
+    mask_source: str = ""
 
     @property
     def main(self) -> str:

@@ -1,5 +1,6 @@
 """The comparison of a synthetic set with held-out real images: all figures of a score."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,6 +121,7 @@ def _origin(request: ScoreRequest) -> dict[str, Any]:
         "data_fingerprint": request.data.fingerprint(),
         "system": request.origin.system if request.origin else request.made[0].system or "",
         "run": request.origin.run if request.origin else request.made[0].run or "",
+        "mask_source": Counter(r.mask_source for r in request.made).most_common(1)[0][0],
         "fold": request.fold,
         "against": request.against,
         "simulated": request.data.schema.simulated,
