@@ -68,7 +68,7 @@ class ExportSettings:
         precision: int8 quantises, calibrated on training tiles; auto is bf16 where this processor,
             which compares the models, has it and is faster with it, otherwise fp32.
         window: side of the largest window in pixels; None measures which is the fastest.
-        calibration: size of a pixel; None keeps what the data set says, without a record.
+        calibration: size of a pixel; without one nothing is measured in mm.
         max_flips: parts whose verdict may differ from the run's.
         novelty: run of patchcore whose score stands beside the network's regions.
         review_rate: share of good parts that may go to a person for novelty.
@@ -103,7 +103,9 @@ def export_run(
     dataset, records = datasets[0], _real(validation or datasets[0].records)
     if not validation:
         hooks.report(f"{run} kept no part for validation; compared on its training images")
-    card = _card(run, config, dataset, _calibrated(model.schema, settings.calibration), settings)
+    card = _card(
+        run, config, dataset, _calibrated(model.schema, settings.calibration, hooks), settings
+    )
     schema, tile = card.defect_schema, card.tile
     with new_folder(out, what="exported model") as folder:
         novelty = _write_novelty(folder, schema, settings, hooks)
@@ -266,10 +268,17 @@ def _real(records: list[ImageRecord]) -> list[ImageRecord]:
     return kept
 
 
-def _calibrated(schema: Schema, calibration: Calibration | None) -> Schema:
-    if calibration is None:
-        return schema
-    return schema.model_copy(update={"pixel_size_mm": calibration.mm_per_pixel})
+def _calibrated(schema: Schema, calibration: Calibration | None, hooks: Hooks) -> Schema:
+    """Return the schema with the size of a pixel that a calibration gives; without one none."""
+    size = schema.pixel_size_mm
+    if calibration is None and size is not None:
+        hooks.report(
+            f"sizes are in px alone: the data set says {size.x:g} x {size.y:g} mm a pixel, but not "
+            f"how sure that is and until when; to measure in mm give --mm-per-pixel {size.x:g} "
+            f"{size.y:g} with --uncertainty, --calibrated and --valid-until"
+        )
+    size = None if calibration is None else calibration.mm_per_pixel
+    return schema.model_copy(update={"pixel_size_mm": size})
 
 
 def _tile(config: InspectionModelConfig) -> int:
