@@ -184,12 +184,15 @@ def load(way: str, folder: Path, threads: int) -> Callable[[np.ndarray], dict]:
     if way == "openvino-plain":
         import openvino
 
-        compiled = openvino.Core().compile_model(folder / "plain.xml", "CPU")
+        settings = {"INFERENCE_NUM_THREADS": threads}
+        compiled = openvino.Core().compile_model(folder / "plain.xml", "CPU", settings)
         return tile_loop(lambda tiles: softmax(compiled(tiles)[0]))
     if way == "onnx-plain":
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(str(folder / "plain.onnx"))
+        given = onnxruntime.SessionOptions()
+        given.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(str(folder / "plain.onnx"), given)
         name = session.get_inputs()[0].name
         return tile_loop(lambda tiles: softmax(session.run(None, {name: tiles})[0]))
     from flawsmith.inspection.exported import ExportedModel
@@ -220,6 +223,39 @@ def memory_mib(name: str) -> float:
     """Return a size that the system knows of this process: VmHWM the peak, VmRSS that of now."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def around(rows: int, folder: Path) -> str:
+    """Return what a frame as a PNG file takes beside its inspection, best of five, in words."""
+    from flawsmith.data.images import encode_png
+    from flawsmith.inspection.findings import Findings
+    from flawsmith.line.inspector import Inspector, OpenPart
+    from flawsmith.line.part_images import PartImage
+    from flawsmith.line.rules import AcceptanceRules
+    from flawsmith.line.store import Store
+
+    class Quick:
+        def inspect(self, image: np.ndarray) -> Findings:
+            return Findings(regions=[], width=image.shape[1], height=image.shape[0])
+
+    data, seconds = encode_png(frame(rows)), []
+    with Store(str(folder / "results.db")) as store:
+        rules = AcceptanceRules.default(SCHEMA, THRESHOLDS)
+        inspector = Inspector(Quick(), "0" * 64, rules, store)
+        for turn in range(5):
+            start = time.perf_counter()
+            name = f"part {turn}"
+            image = PartImage.from_bytes(data, name=name, part=name, view="").decoded()
+            part, decoded = OpenPart(name), time.perf_counter()
+            inspector.look(image, part)
+            looked = time.perf_counter()
+            inspector.conclude(part)
+            seconds.append((decoded - start, time.perf_counter() - looked))
+    decode, stored = (1000 * min(column) for column in zip(*seconds, strict=True))
+    return (
+        f"beside it: decoding a PNG of {len(data) / 1e6:.1f} MB {decode:.0f} ms, verdict and store "
+        f"{stored:.0f} ms"
+    )
 
 
 def measure(ways: list[str], folder: Path, options: argparse.Namespace) -> dict[str, list[dict]]:
@@ -298,6 +334,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         cost = prepare(ways, Path(name))
         show(measure(ways, Path(name), options), cost, options)
+        print(around(options.rows, Path(name)))
     for kind in ["fp32", *["int8"] * any("int8" in way for way in ways)]:
         print(f"reachable in {kind}: {reachable(kind, options.threads) / 1e9:.0f} GMAC/s")
 
