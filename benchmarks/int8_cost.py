@@ -5,9 +5,11 @@ the real images of its test fold. Give runs of several folds to have every part 
 that two runs test is an error. Differences are paired by part, intervals as in docs/benefit.md.
 
     python benchmarks/int8_cost.py RUN [RUN ...]
-    python benchmarks/int8_cost.py
+    python benchmarks/int8_cost.py RUN [RUN ...] --to onnx
+    python benchmarks/int8_cost.py --to onnx
 
 Finished runs are lines of benchmarks/ledger/int8_magnetic_tile.jsonl; without a run it prints them.
+Runs of other data need a ledger of their own (`--ledger`).
 """
 
 import argparse
@@ -16,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from flawsmith.experiment.inspection_model import kept_weights, load_config
 from flawsmith.experiment.ledger import append_line, read_lines
 from flawsmith.experiment.source import code_hash
 from flawsmith.experiment.training_data import held_out_records
+from flawsmith.inspection.exported import Backend
 from flawsmith.inspection.runtime import Runtime
 from flawsmith.metrics.paired import compare
 from flawsmith.metrics.segmentation import class_counts, confusion, macro_iou
@@ -39,21 +42,23 @@ Tested = dict[str, NDArray[np.int64]]
 """Counts, 2 ways x D classes x (tp, fp, fn), of each part."""
 
 
-def exports(run: Path, folder: Path) -> list[Runtime]:
+def exports(run: Path, folder: Path, backend: Backend) -> list[Runtime]:
     """Return the run's two exports, each on one thread."""
     window = load_config(run).training.tile_size
     made = []
     for way in WAYS:
-        settings = ExportSettings(precision=way, window=window, max_flips=10**6, threads=1)
+        settings = ExportSettings(backend, way, window=window, max_flips=10**6, threads=1)
         made.append(Runtime(export_run(run, folder / way, settings), threads=1))
     return made
 
 
-def inspect_fold(run: Path, folder: Path) -> tuple[Tested, list[set[str]], list[float], int]:
+def inspect_fold(
+    run: Path, folder: Path, backend: Backend
+) -> tuple[Tested, list[set[str]], list[float], int]:
     """Return counts of each part, the parts that each way fails, its seconds, and the fold."""
     data = load_config(run).data
     dataset = DefectDataset.open(Path(data.path))
-    runtimes = exports(run, folder)
+    runtimes = exports(run, folder, backend)
     tested: Tested = {}
     failed: list[set[str]] = [set(), set()]
     seconds = [0.0, 0.0]
@@ -75,11 +80,12 @@ def inspect_fold(run: Path, folder: Path) -> tuple[Tested, list[set[str]], list[
     return tested, failed, seconds, data.fold
 
 
-def line_of(run: Path) -> dict[str, Any]:
+def line_of(run: Path, backend: Backend) -> dict[str, Any]:
     """Inspect the test fold of a run; return what is kept of it."""
     with tempfile.TemporaryDirectory() as folder:
-        tested, failed, seconds, fold = inspect_fold(run, Path(folder))
+        tested, failed, seconds, fold = inspect_fold(run, Path(folder), backend)
     return {
+        "backend": backend,
         "weights": hashlib.sha256(kept_weights(run).read_bytes()).hexdigest()[:16],
         "network": load_config(run).system,
         "fold": fold,
@@ -121,13 +127,20 @@ def main() -> None:
     """Inspect with the runs that the ledger does not have; print what it says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("--to", choices=get_args(Backend), default="openvino")
     parser.add_argument("--ledger", type=Path, default=LEDGER)
     arguments = parser.parse_args()
+    lines = finished(arguments.ledger, arguments.to)
     for run in arguments.runs:
         weights = hashlib.sha256(kept_weights(run).read_bytes()).hexdigest()[:16]
-        if not any(line["weights"] == weights for line in read_lines(arguments.ledger)):
-            append_line(arguments.ledger, line_of(run))
-    print("\n".join(table(read_lines(arguments.ledger))))
+        if not any(line["weights"] == weights for line in lines):
+            append_line(arguments.ledger, line_of(run, arguments.to))
+    print("\n".join(table(finished(arguments.ledger, arguments.to))))
+
+
+def finished(ledger: Path, backend: Backend) -> list[dict[str, Any]]:
+    """Return the lines of one backend."""
+    return [line for line in read_lines(ledger) if line["backend"] == backend]
 
 
 if __name__ == "__main__":

@@ -110,8 +110,11 @@ def test_the_tables_of_robustness_are_printed_from_the_ledger(monkeypatch, capsy
 
 def test_what_8_bits_cost_is_printed_from_the_ledger(monkeypatch, capsys):
     page = (ROOT / "docs" / "export.md").read_text()
-    for line in printed(script("int8_cost"), monkeypatch, capsys):
-        assert line in page
+    pouch = ["--ledger", str(BENCHMARKS / "ledger" / "int8_pouch.jsonl")]
+    for words in ([], pouch, [*pouch, "--to", "onnx"]):
+        lines = printed(script("int8_cost"), monkeypatch, capsys, *words)
+        for line in lines if not words else lines[:3]:
+            assert line in page
 
 
 def test_the_table_of_unseen_defects_is_printed_from_the_ledger(monkeypatch, capsys):

@@ -22,7 +22,12 @@ from flawsmith.experiment.export_check import (
     require_few_flips,
 )
 from flawsmith.experiment.export_graph import write_graph
-from flawsmith.experiment.export_int8 import CALIBRATION_TILES, calibration_tiles, quantise
+from flawsmith.experiment.export_int8 import (
+    CALIBRATION_TILES,
+    calibration_tiles,
+    quantise,
+    quantise_graph,
+)
 from flawsmith.experiment.inspection_model import InspectionModel, load_config, load_thresholds
 from flawsmith.experiment.runs import create_run
 from flawsmith.experiment.train_model import configure_any_model, train_model
@@ -223,6 +228,43 @@ def test_ends_and_depthwise_convolutions_stay_in_float(tmp_path, pouch_folder, b
     few = dataset.with_records(dataset.records[:4])
     quantise(tmp_path, backend, few, dataset.schema, 64, seed=0)
     assert quantised_convolutions(tmp_path) == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnx"])
+def test_8_bits_hold_what_one_calibration_tile_in_sixteen_reaches(tmp_path, backend):
+    """A rare class must not be cut off by ranges that common tiles set (D89)."""
+    schema = Schema(
+        name="one", backgrounds=make_backgrounds(["plate"]), defects=make_defects(["bright"])
+    )
+    # Bright pixels reach 66 in the third layer, dark ones 7.
+    network = nn.Sequential(*(nn.Conv2d(a, b, 1) for a, b in ((1, 4), (4, 4), (4, 4), (4, 2))))
+    weights = (torch.full((4, 1), 7.5), 2 * torch.eye(4), 2 * torch.eye(4), torch.zeros(2, 4))
+    with torch.no_grad():
+        for layer, weight, bias in zip(network, weights, (9, 0, 0, 0), strict=True):
+            layer.weight.copy_(weight[..., None, None])
+            layer.bias.fill_(bias)
+        network[3].weight[1] = 0.02
+        network[3].bias[1] = -2.0
+    tiles = np.full((16, 1, 64, 64, 1), 5, np.uint8)
+    tiles[3] = 255
+    limits = np.array([0.5], np.float32)
+    scores = []
+    for precision in ("fp32", "int8"):
+        folder = tmp_path / precision
+        folder.mkdir()
+        write_graph(network.eval(), schema, folder, backend=backend, tile=64)
+        if precision == "int8":
+            quantise_graph(folder, backend, [{"image": t, "limits": limits} for t in tiles])
+        scores.append(first_score(folder, tiles[3], limits))
+    assert scores[0] > 0.7
+    assert scores[1] == pytest.approx(scores[0], abs=0.02)
+
+
+def first_score(folder, pixels, limits):
+    """Return the score of the first class in the middle of a tile."""
+    path = next(folder.glob("network.[xo]*"))
+    network = openvino.Core().compile_model(path, "CPU")
+    return float(network([pixels, limits])["scores"][0, 0, 32, 32])
 
 
 def quantised_convolutions(folder):
