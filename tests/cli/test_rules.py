@@ -129,8 +129,8 @@ def test_model_decides_what_a_class_is(rules, tmp_path, monkeypatch, capsys):
     rules.write_text(RULES + "[thresholds]\ncrack = 0.3\n")
     printed = said(["check", rules, "--model", tmp_path], monkeypatch, capsys)
     assert (
-        "Note: crack counts from score 0.3, below the model's pixel threshold of 0.400: at "
-        "inspection that is lowered too, so regions of it are larger."
+        "Note: crack: the rules count from score 0.3, below the model's pixel threshold of 0.400: "
+        "at inspection that is lowered too, so regions are larger."
     ) in printed
     assert (
         "Note: blowhole count at any score, as no line in [thresholds] says more than 0 for them; "

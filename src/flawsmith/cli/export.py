@@ -128,5 +128,5 @@ def _print(exported: ExportedModel) -> None:
         markup=False,
     )
     if card.calibration is None:
-        console.print("no calibration record: millimetres, if any, carry no uncertainty")
+        console.print("no calibration record: nothing is measured in mm")
     console.print(f"next: flawsmith inspect IMAGES --model {exported.folder}", markup=False)

@@ -129,14 +129,17 @@ def _model(folder: Path) -> tuple[Schema, Thresholds | None]:
 
 def _print_lowered(rules: AcceptanceRules, schema: Schema, thresholds: Thresholds) -> None:
     """Say where the rules lower the model's pixel threshold."""
+    lowered: dict[tuple[float, float], list[str]] = {}
     for name, lowest in zip(schema.defect_names, thresholds.pixel, strict=True):
-        chosen = rules.threshold(name)
-        if 0 < chosen < lowest:
-            console.print(
-                f"Note: {name} counts from score {chosen:g}, below the model's pixel threshold of "
-                f"{lowest:.3f}: at inspection that is lowered too, so regions of it are larger.",
-                markup=False,
-            )
+        if 0 < (chosen := rules.threshold(name)) < lowest:
+            lowered.setdefault((chosen, lowest), []).append(name)
+    for (chosen, lowest), names in lowered.items():
+        console.print(
+            f"Note: {', '.join(names)}: the rules count from score {chosen:g}, below the model's "
+            f"pixel threshold of {lowest:.3f}: at inspection that is lowered too, so regions are "
+            "larger.",
+            markup=False,
+        )
 
 
 def _print_unlimited(rules: AcceptanceRules, schema: Schema, thresholds: Thresholds) -> None:
