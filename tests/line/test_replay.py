@@ -3,7 +3,7 @@ import pytest
 from flawsmith.errors import FlawsmithError
 from flawsmith.inspection.findings import Novelty
 from flawsmith.line import replay as replay_module
-from flawsmith.line.inspector import Inspector
+from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
 from flawsmith.line.replay import replay
 from flawsmith.line.store import Store
@@ -39,6 +39,23 @@ def test_the_same_again(stored):
     found = replay(record, Inspector(SpotModel(), IDENTITY, rules(), store))
     assert (found.same, found.differences) == (True, [])
     assert len(list(store.find())) == 1
+
+
+def test_a_part_whose_view_came_late_is_replayed_as_late(tmp_path):
+    """How long it waited cannot be repeated; what is in its images can."""
+    with Store(str(tmp_path / "late.db")) as store:
+        inspector = Inspector(SpotModel(), IDENTITY, rules("left", "right", timeout=1), store)
+        part = OpenPart("a")
+        for seed, view in enumerate(("left", "right")):
+            path = tmp_path / f"{view}.png"
+            path.write_bytes(png(seed))
+            inspector.look(PartImage.from_file(path, part="a", view=view), part)
+        record = inspector.conclude(part, waited_seconds=5.0)
+        assert [reason.rule for reason in record.verdict.reasons] == ["timeout"]
+        found = replay(record, inspector)
+        assert (found.same, found.differences) == (True, [])
+        other = replay(record, Inspector(Changed(), IDENTITY, inspector.rules, store))
+        assert not other.same  # its novelty is another one
 
 
 def test_every_difference_is_told(stored, monkeypatch):

@@ -9,6 +9,7 @@ from flawsmith.line.code_version import code_version
 from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage
 from flawsmith.line.results import ImageInspection, PartVerdict
+from flawsmith.line.rules.checks import TIMEOUT
 from flawsmith.line.store.part_record import PartRecord
 
 
@@ -40,7 +41,7 @@ def replay(record: PartRecord, inspector: Inspector) -> Replay:
     part = OpenPart(record.verdict.part)
     for stored in record.images:
         inspector.look(_load(stored, record), part)
-    verdict = inspector.rules.decide(part.part, part.views)
+    verdict = _as_late(inspector.rules.decide(part.part, part.views), record.verdict)
     differences = []
     for stored, now in zip(record.images, part.views, strict=True):
         differences += _image_differences(stored, now)
@@ -55,6 +56,15 @@ def replay(record: PartRecord, inspector: Inspector) -> Replay:
     if record.code_version != code_version():
         circumstances.append(f"Flawsmith {record.code_version} then, {code_version()} now")
     return Replay(verdict, same=not differences, differences=circumstances + differences)
+
+
+def _as_late(now: PartVerdict, stored: PartVerdict) -> PartVerdict:
+    """Return a verdict with what the stored one says of lateness, which nobody can repeat."""
+    late = [r for r in stored.reasons if r.rule == TIMEOUT and r not in now.reasons]
+    if not late:
+        return now
+    reasons = sorted([*late, *now.reasons], key=lambda reason: -reason.verdict.severity)
+    return now.model_copy(update={"reasons": reasons, "verdict": reasons[0].verdict})
 
 
 def _load(stored: ImageInspection, record: PartRecord) -> PartImage:
