@@ -184,6 +184,23 @@ def test_the_commands_of_a_line_pc_need_nothing_that_trains(place, model):
         assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
+def test_a_reader_that_went_away_is_told_and_nothing_is_lost(place, model):
+    picture(place / "in" / "a.png", 1)
+    picture(place / "in" / "b.png", 2)
+    given = [COMMAND, "inspect", "in", "--model", model]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        given, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, cwd=place, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("error: nobody reads the lines any more; result 1 is in the results")
+    with Store(str(place / "results.db")) as store:
+        assert [record.verdict.part for record in store.find()] == ["a"]
+
+
 def check_results():
     listed = here("results")
     assert "5 parts: 1 PASS, 3 REVIEW, 1 FAIL" in listed

@@ -54,6 +54,8 @@ def main() -> None:
         build_app()()
     except FlawsmithError as error:
         print(f"error: {error}", file=sys.stderr)
+        if isinstance(error.__cause__, BrokenPipeError):
+            _leave_output()
         sys.exit(error.exit_status)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("flawsmith"):
@@ -65,5 +67,10 @@ def main() -> None:
         )
         sys.exit(2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
         sys.exit(1)
+
+
+def _leave_output() -> None:
+    """Let nothing more be written to standard output, which its reader has closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

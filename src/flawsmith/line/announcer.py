@@ -61,10 +61,17 @@ class Announcer:
         """Tell of a part.
 
         Raises:
-            FlawsmithError: if the file of lines cannot be written; the part is stored.
+            FlawsmithError: if the file of lines cannot be written, or nobody reads the stream any
+                more: then the line must not go on in silence; the part is stored.
         """
         line = self._line(record)
-        print(line, file=self._stream, flush=True)
+        try:
+            print(line, file=self._stream, flush=True)
+        except BrokenPipeError as error:
+            raise FlawsmithError(
+                f"nobody reads the lines any more; result {record.id} is in the results store: "
+                "flawsmith results"
+            ) from error
         if self._file is not None:
             try:
                 self._append(line)
