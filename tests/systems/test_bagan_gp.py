@@ -1,6 +1,7 @@
 import copy
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -132,6 +133,29 @@ def test_wrong_classes_exclude_the_true_one(num_classes):
     assert not (wrong == classes).any()
     steps = torch.bincount((wrong - classes) % num_classes, minlength=num_classes)
     assert (steps[1:] > 0.8 * len(SEEDS) / (num_classes - 1)).all()
+
+
+def test_wrong_classes_are_none_that_the_image_shows():
+    classes = SEEDS % 4
+    own = torch.nn.functional.one_hot(classes, 4).bool()
+    alone = wrong_classes(classes, SEEDS + 7, 4, "exclude_true", own)
+    assert torch.equal(alone, wrong_classes(classes, SEEDS + 7, 4, "exclude_true"))
+    both = own | own.roll(1, dims=1)
+    wrong = wrong_classes(classes, SEEDS + 7, 4, "exclude_true", both)
+    assert not both.gather(1, wrong[:, None]).any()
+    assert set(((wrong - classes) % 4).tolist()) == {2, 3}
+    everything = torch.ones(len(SEEDS), 4, dtype=torch.bool)
+    assert not (wrong_classes(classes, SEEDS, 4, "exclude_true", everything) == classes).any()
+
+
+@pytest.mark.parametrize("first_class", [0, 1])
+def test_shown_classes_are_those_of_the_networks(first_class):
+    batch = SimpleNamespace(present=torch.tensor([[1.0, 0, 1], [0, 0, 0]]))
+    shown = BaganGp.shown_classes(SimpleNamespace(first_class=first_class), batch)
+    assert shown[:, -3:].tolist() == [[True, False, True], [False, False, False]]
+    assert shown[:, :-3].tolist() == ([[False], [True]] if first_class == 0 else [[], []])
+    batch.present = None
+    assert BaganGp.shown_classes(SimpleNamespace(first_class=first_class), batch) is None
 
 
 def test_uniform_wrong_classes_hit_the_true_one():

@@ -217,7 +217,11 @@ class BaganGp(JointGan):
         }
         if self.num_classes > 1:
             wrong = wrong_classes(
-                classes, batch.seeds + WRONG_CLASS, self.num_classes, weights.wrong_label
+                classes,
+                batch.seeds + WRONG_CLASS,
+                self.num_classes,
+                weights.wrong_label,
+                self.shown_classes(batch),
             )
             terms["d/wrong"] = self.objective.fake(self.discriminator(real, wrong))
         penalty = gradient_penalty(
@@ -244,6 +248,15 @@ class BaganGp(JointGan):
         """Return the networks' numbers of the schema's classes."""
         return (labels - self.first_class).clamp_min(0)
 
+    def shown_classes(self, batch: Batch) -> Tensor | None:
+        """Return N x K, whether an image shows a class, where one may show several."""
+        if batch.present is None:
+            return None
+        defects = batch.present > 0
+        if self.first_class:
+            return defects
+        return torch.cat([~defects.any(dim=1, keepdim=True), defects], dim=1)
+
     def _generate(self, seeds: Tensor, classes: Tensor) -> Tensor:
         noise = seeded_noise(seeds, (self.config.network.latent_size,))
         image: Tensor = self.generator(noise, classes)
@@ -264,12 +277,29 @@ def wrong_classes(
     seeds: Tensor,
     num_classes: int,
     rule: Literal["uniform", "exclude_true"],
+    shown: Tensor | None = None,
 ) -> Tensor:
     """Return for each image a class to show it under as wrong.
 
     ``uniform`` hits the true class with probability 1 / K: for two classes half of these terms
-    punish a correct pair. ``exclude_true`` draws from the K - 1 others.
+    punish a correct pair. ``exclude_true`` draws from the K - 1 others, or of them from those that
+    the image does not show; if it shows them all, no class is wrong and one of them is taken.
+
+    Args:
+        classes: N, under which the images are shown as right.
+        seeds: N, of the draws.
+        num_classes: K.
+        rule: see above.
+        shown: N x K, true for each class that the image shows; None: for its own alone.
     """
     if rule == "uniform":
         return draw_classes(seeds, num_classes)
-    return (classes + 1 + draw_classes(seeds, num_classes - 1)) % num_classes
+    if shown is None:
+        return (classes + 1 + draw_classes(seeds, num_classes - 1)) % num_classes
+    drawn = []
+    for own, seed, true in zip(classes, seeds, shown, strict=True):
+        others = (own + 1 + torch.arange(num_classes - 1, device=own.device)) % num_classes
+        wrong = others[~true[others]]
+        choices = wrong if len(wrong) else others
+        drawn.append(choices[draw_classes(seed[None], len(choices))])
+    return torch.cat(drawn)
