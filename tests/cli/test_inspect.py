@@ -22,7 +22,7 @@ from flawsmith.inspection.thresholds import Thresholds
 from flawsmith.line.results import Verdict
 from flawsmith.line.store import Store
 
-from ..inspection.conftest import schema, write_network
+from ..inspection.conftest import NOTHING_THAT_TRAINS, schema, write_network
 
 COMMAND = str(Path(sys.executable).with_name("flawsmith"))
 RULES = """
@@ -155,21 +155,10 @@ def test_rules_lower_the_pixel_threshold_of_the_model(place, model, monkeypatch)
         assert "the same answer" in here(*replayed)
 
 
-WITHOUT_TRAINING_EXTRAS = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "lightning", "safetensors", "sklearn"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
-from flawsmith.cli import main
-main()
-"""
-
-
 def test_the_commands_of_a_line_pc_need_nothing_that_trains(place, model):
     picture(place / "in" / "a_left.png", 1)
     picture(place / "in" / "a_right.png", 2)
+    program = f"{NOTHING_THAT_TRAINS}\nfrom flawsmith.cli import main\nmain()"
     same = ["--model", model, "--rules", "rules.toml"]
     commands = [
         ["inspect", "in", *same, "--part-pattern", "{part}_{view}.png", "--audit", 1],
@@ -178,7 +167,7 @@ def test_the_commands_of_a_line_pc_need_nothing_that_trains(place, model):
     ]  # fmt: skip
     for command in commands:
         done = subprocess.run(
-            [sys.executable, "-c", WITHOUT_TRAINING_EXTRAS, *map(str, command)],
+            [sys.executable, "-c", program, *map(str, command)],
             capture_output=True, text=True, timeout=120, cwd=place, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (command, done.stdout, done.stderr)
@@ -253,6 +242,15 @@ def test_frames_as_csv(place, model):
     assert "the same answer, PASS" in again
     assert len(list((place / "kept").glob("??/-a-*.png"))) == 0
     assert len(list((place / "kept").glob("??/a-*.png"))) == 2
+
+
+def test_an_audit_without_pictures_is_warned_of(place, model):
+    given = ["inspect", "--stdin", "--model", model, "--rules", "rules.toml"]
+    warning = b"--audit draws parts for a person, who will have no picture"
+    assert warning in flawsmith(place, *given, "--audit", 0.5, input=b"").stderr
+    kept = [*given, "--audit", 0.5, "--keep-images", "kept"]
+    for arguments in (given, kept):
+        assert warning not in flawsmith(place, *arguments, input=b"").stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A trained run as an exported model: the same decisions, or nothing."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from torch import nn
 
 from flawsmith.data.dataset import DefectDataset
 from flawsmith.data.images import to_unit
-from flawsmith.data.schema import Schema, make_backgrounds, make_defects
+from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment import export, export_check
 from flawsmith.experiment.export import ExportSettings, export_run, fastest_window
@@ -72,6 +73,20 @@ def test_card_says_where_it_comes_from(exported, run, pouch_folder):
     assert card.check.macro_iou_after == pytest.approx(card.check.macro_iou_before, abs=1e-3)
     assert set(card.files) == {"network.xml", "network.bin"}
     assert str(run.parent) not in (exported.folder / "model.json").read_text()
+
+
+def test_sizes_of_the_data_set_are_no_calibration(run, tmp_path):
+    """Nothing says how sure they are and until when (D91)."""
+    shutil.copytree(run, tmp_path / "run")
+    size = PixelSize(x=0.05, y=0.1)
+    measured = Schema.load(run).model_copy(update={"pixel_size_mm": size})
+    measured.save(tmp_path / "run")
+    said = []
+    settings = ExportSettings(precision="fp32", window=64, threads=1)
+    export_run(tmp_path / "run", tmp_path / "out", settings, Hooks(report=said.append))
+    assert "sizes are in px alone: the data set says 0.05 x 0.1 mm" in "\n".join(said)
+    card = ExportedModel.load(tmp_path / "out").card
+    assert (card.calibration, card.defect_schema.pixel_size_mm) == (None, None)
 
 
 def training_datasets_of(pouch_folder):

@@ -14,6 +14,16 @@ from flawsmith.data.schema import PixelSize, Schema, make_backgrounds, make_defe
 from flawsmith.inspection.exported import Calibration, ExportedModel, ModelCard
 from flawsmith.inspection.thresholds import Thresholds
 
+NOTHING_THAT_TRAINS = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "lightning", "safetensors", "sklearn"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+"""Begins a program as on a line PC, where what trains is not installed."""
+
 
 def schema(**changes: Any) -> Schema:
     usual = {"name": "strips", "backgrounds": make_backgrounds(["metal"]),

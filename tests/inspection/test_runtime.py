@@ -18,6 +18,8 @@ from flawsmith.inspection.runtime import Runtime
 from flawsmith.inspection.thresholds import Thresholds, classify
 from flawsmith.inspection.tiling import predict_tiled, tile_grid
 
+from .conftest import NOTHING_THAT_TRAINS
+
 STRIPS = Schema(
     name="a", backgrounds=make_backgrounds(["b"]), defects=make_defects(["dark", "bright"])
 )
@@ -321,13 +323,7 @@ def test_runtime_works_without_torch(make_model, tmp_path):
     exported = make_model()
     image = surface(200, 300)
     np.save(tmp_path / "image.npy", image)
-    code = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "torchvision", "lightning", "safetensors", "sklearn"}:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent())
+    code = f"""{NOTHING_THAT_TRAINS}
 import numpy as np
 from pathlib import Path
 from flawsmith.inspection.exported import ExportedModel

@@ -103,10 +103,9 @@ def export_run(
     dataset, records = datasets[0], _real(validation or datasets[0].records)
     if not validation:
         hooks.report(f"{run} kept no part for validation; compared on its training images")
-    card = _card(
-        run, config, dataset, _calibrated(model.schema, settings.calibration, hooks), settings
-    )
-    schema, tile = card.defect_schema, card.tile
+    schema = _calibrated(model.schema, settings.calibration, hooks)
+    card = _card(run, config, dataset, schema, settings)
+    tile = card.tile
     with new_folder(out, what="exported model") as folder:
         novelty = _write_novelty(folder, schema, settings, hooks)
         write_graph(model.training.segmenter, schema, folder, backend=settings.backend, tile=tile)

@@ -117,7 +117,7 @@ def as_camera_gives(block: ImageArray, schema: Schema) -> ImageArray:
     if highest < np.iinfo(dtype).max and (most := int(block.max(initial=0))) > highest:
         raise FlawsmithError(
             f"a pixel of {most}, but images of {schema.bit_depth} bits end at {highest}; a camera "
-            f"that puts its bits at the upper end has to be set to the lower one"
+            "that puts its bits at the upper end has to be set to the lower one"
         )
     return block.reshape(*block.shape[:2], schema.channels)
 

@@ -13,7 +13,11 @@ ANSWERING = ("data", "inspection", "line")
 
 @cache
 def code_version() -> str:
-    """Return the version and a short hash of the source that inspects and decides."""
+    """Return the version and a short hash of the source that inspects and decides.
+
+    Of its bytes, as it is read at every start of a line PC; what trains is compared by
+    `flawsmith.experiment.source.code_hash`, for which a comment is no change.
+    """
     package = resources.files("flawsmith")
     digest = hashlib.sha256()
     for folder in ANSWERING:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
@@ -295,7 +296,7 @@ def wrong_classes(
     if rule == "uniform":
         return draw_classes(seeds, num_classes)
     if shown is None:
-        return (classes + 1 + draw_classes(seeds, num_classes - 1)) % num_classes
+        shown = one_hot(classes, num_classes).bool()
     drawn = []
     for own, seed, true in zip(classes, seeds, shown, strict=True):
         others = (own + 1 + torch.arange(num_classes - 1, device=own.device)) % num_classes

@@ -56,6 +56,29 @@ def test_failure_is_recorded_with_its_reason_and_tried_again(finished):
     assert finished.test.is_needed(Step("synthesizer", finished.broken))
 
 
+def test_a_system_whose_masks_nobody_knows_keeps_its_rows_and_pictures(
+    finished, unscored, monkeypatch
+):
+    """Its set is made and scored; only no model can learn from it."""
+
+    def nothing_known(*_):
+        raise FlawsmithError("none has a known mask")
+
+    test = unscored()
+    line = finished.test.line(Step("score", "copy_paste"))
+    monkeypatch.setattr(work, "compare_with_real", lambda *_: line)
+    monkeypatch.setattr(runs, "keep_known", nothing_known)
+    assert test.run(Hooks(), lambda _: None)
+    model = Step("model", "copy_paste").title("fc_hardnet70")
+    assert test.failures["copy_paste"] == {"step": model, "reason": "none has a known mask"}
+    assert test.line(Step("synthesis", "copy_paste"))
+    assert test.line(Step("score", "copy_paste"))
+    _, page = write_page(test, finished.start_with)
+    (figure,) = re.findall(r'data-figure="12"(.*?)</table>', page.read_text(), re.S)
+    rows = re.findall(r'data-row="([^"]+)"', figure)
+    assert rows == ["asked for", "dcgan", "copy_paste", "real"]
+
+
 @pytest.fixture
 def unscored(finished, tmp_path):
     """The same comparison without score and model of copy_paste, in a folder of its own."""

@@ -39,7 +39,9 @@ def test_what_other_rules_or_another_model_said_is_no_repeat(store):
 def test_a_second_view_that_no_rule_expects_does_not_pass_for_the_part(store):
     with client_of(store) as client:
         assert client.post("/parts/a/views/left", content=png(255)).json()["verdict"] == "FAIL"
-        client.post("/parts/a/views/right", content=png(0))
+        refused = client.post("/parts/a/views/right", content=png(0))
+        assert refused.status_code == 422
+        assert "view left was judged alone" in refused.json()["detail"]
         answer = client.get("/parts/a").json()
         assert answer["verdict"] == "REVIEW"
         assert "view left was judged alone (result 1)" in answer["reasons"][0]["text"]

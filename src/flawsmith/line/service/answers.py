@@ -73,7 +73,7 @@ _REASON = {
 
 _PART = {
     "id": 1042, "part": "cell-0042", "verdict": "FAIL", "reasons": [_REASON], "hidden": [],
-    "rules": "0c9e1f7a3b5d2e48", "images": [_IMAGE], "code_version": "0.1.0",
+    "rules": "0c9e1f7a3b5d2e48", "images": [_IMAGE], "code_version": "0.1.0+3f2a9c1b5d7e8a40",
     "started_at": "2026-01-01T12:00:00Z", "finished_at": "2026-01-01T12:00:00.5Z",
     "seconds": 0.47, "audited": False, "repeated": False,
 }  # fmt: skip
@@ -119,7 +119,7 @@ VIEW_RESPONSES: dict[int | str, dict[str, Any]] = {
         "cell-0042/top claims 99999 x 99999 pixels; this service inspects at most 64,000,000",
     ),
     422: _problem(
-        "The image cannot be read: stored, and never PASS.",
+        "The image cannot be read, or no rule expects another view: stored, and never PASS.",
         "cell-0042/top is damaged or truncated",
         result={**_PART, "verdict": "REVIEW"},
     ),
