@@ -7,7 +7,7 @@ from flawsmith.data.schema import IGNORE, Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
 from flawsmith.experiment.train_synthesizer import build_system, configure
 from flawsmith.systems.base import Batch, SampleRequest
-from flawsmith.systems.defect_gan import naming_loss
+from flawsmith.systems.critic_translation import naming_loss
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from flawsmith.config import StrictModel
 from flawsmith.data.schema import Schema
@@ -125,3 +126,8 @@ class CriticTranslation(TranslationSystem):
     @abstractmethod
     def generator_losses(self, batch: Batch) -> Losses:
         """Return the generator's terms."""
+
+
+def naming_loss(logits: Tensor, shown: Tensor) -> Tensor:
+    """Return the binary cross-entropy of N x domains, summed over them, as a mean over images."""
+    return F.binary_cross_entropy_with_logits(logits.float(), shown, reduction="sum") / len(shown)

@@ -25,6 +25,7 @@ from flawsmith.systems.critic_translation import (
     CriticLoss,
     CriticNetwork,
     CriticTranslation,
+    naming_loss,
 )
 from flawsmith.systems.difference_masks import whole_image_labels
 from flawsmith.systems.style import main_class
@@ -240,11 +241,6 @@ class DefectGan(CriticTranslation):
 def all_over(classes: Tensor, size: torch.Size) -> Tensor:
     """Return N x H x W label maps that are each of one class."""
     return classes[:, None, None].expand(-1, *size)
-
-
-def naming_loss(logits: Tensor, shown: Tensor) -> Tensor:
-    """Return the binary cross-entropy summed over the planes, mean over images (as StarGAN's)."""
-    return F.binary_cross_entropy_with_logits(logits.float(), shown, reduction="sum") / len(shown)
 
 
 def _squares(num_defects: int, size: int) -> Tensor:

@@ -17,9 +17,10 @@ from flawsmith.systems.critic_translation import (
     CriticLoss,
     CriticNetwork,
     CriticTranslation,
+    naming_loss,
 )
 from flawsmith.systems.difference_masks import sample_difference
-from flawsmith.systems.translation import NORMAL, planes, surface_noise
+from flawsmith.systems.translation import NORMAL, surface_noise
 from flawsmith.training.engine import Losses
 
 
@@ -49,7 +50,11 @@ class StarGanConfig(CriticConfig):
 
 @SYSTEMS.register("stargan")
 class StarGan(CriticTranslation):
-    """StarGAN: one generator from any class to any other; its masks are differences."""
+    """StarGAN: one generator from any class to any other; its masks are differences.
+
+    Attributes:
+        exclusive: no training image shows several classes.
+    """
 
     config_class = StarGanConfig
 
@@ -63,15 +68,21 @@ class StarGan(CriticTranslation):
         )
         super().__init__(config, schema, generator)
         self.config: StarGanConfig = config
+        self.exclusive = True
+
+    def look_at(self, batch: Batch) -> None:
+        """See too whether an image shows several classes."""
+        super().look_at(batch)
+        self.exclusive = batch.present is None or bool((batch.present.sum(dim=1) <= 1).all())
 
     def discriminator_losses(self, batch: Batch) -> Losses:
         """L_D = -E D(x) + E D(G(x, c')) + CE(D_cls(x), c) + 10 (norm of the gradient - 1)^2."""
         weights, real = self.config.loss, batch.images
         with torch.no_grad():
             fake = self.translate(real, self.wanted(batch), batch.seeds)
-        source, domain = self.discriminator(real)
+        source, domains = self.discriminator(real)
         adv = self.objective.discriminator(source, self.discriminator(fake)[0])
-        named = F.cross_entropy(domain.float(), batch.labels)
+        named = self.class_loss(domains, self.shown(batch))
         penalty = self.penalty(batch, fake)
         total = adv + weights.weight_class * named + weights.weight_gp * penalty
         return {"d/adv": adv, "d/class": named, "d/gp": penalty, "d/total": total}
@@ -80,22 +91,42 @@ class StarGan(CriticTranslation):
         """L_G = -E D(G(x, c')) + CE(D_cls(G(x, c')), c') + 10 |x - G(G(x, c'), c)|."""
         weights, real, wanted = self.config.loss, batch.images, self.wanted(batch)
         fake = self.translate(real, wanted, batch.seeds)
-        source, domain = self.discriminator(fake)
+        source, domains = self.discriminator(fake)
         adv = self.objective.generator(source)
-        named = F.cross_entropy(domain.float(), wanted)
-        back = self.translate(fake, batch.labels, batch.seeds + 1)
+        named = self.class_loss(domains, wanted)
+        back = self.translate(fake, self.shown(batch), batch.seeds + 1)
         rec = (back - real).abs().mean()
         total = adv + weights.weight_class * named + weights.weight_rec * rec
         return {"g/adv": adv, "g/class": named, "g/rec": rec, "g/total": total}
 
+    def class_loss(self, logits: Tensor, shown: Tensor) -> Tensor:
+        """Return the cross-entropy of exclusive domains; else that of each domain, summed."""
+        if self.exclusive:
+            return F.cross_entropy(logits.float(), shown)
+        return naming_loss(logits, shown)
+
+    def shown(self, batch: Batch) -> Tensor:
+        """Return the domains of the tiles: N x (K + 1) of 0 and 1, the first for normal."""
+        domains = F.one_hot(batch.labels, self.domains).float()
+        if not self.exclusive and batch.present is not None:
+            domains[:, 1:] = torch.maximum(domains[:, 1:], batch.present)
+        return domains
+
     def wanted(self, batch: Batch) -> Tensor:
         """Return the domains that the tiles shall get: normal and every class equally often."""
-        return self.targets(batch.seeds, [NORMAL, *self.classes])
+        drawn = self.targets(batch.seeds, [NORMAL, *self.classes])
+        return F.one_hot(drawn, self.domains).float()
 
     def translate(self, images: Tensor, domains: Tensor, seeds: Tensor) -> Tensor:
-        """Return G(x, c): the images as ones of their domains, N x C x H x W float32."""
+        """Return G(x, c): the images as ones of their domains, N x C x H x W float32.
+
+        Args:
+            images: N x C x H x W.
+            domains: N x (K + 1) of 0 and 1.
+            seeds: N.
+        """
         size, noise = images.shape[-2:], self.config.network.noise_channels
-        condition = [planes(domains, self.domains, size, first=NORMAL)]
+        condition = [domains[:, :, None, None].expand(-1, -1, *size)]
         if noise:
             condition.append(surface_noise(seeds, noise, size))
         image: Tensor = self.generator(images, torch.cat(condition, dim=1))
@@ -103,4 +134,8 @@ class StarGan(CriticTranslation):
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
         """Return one image a request, with the mask of what the generator changed."""
-        return sample_difference(self.translate, request, seeds, masks=not self.whole)
+
+        def into(surface: Tensor, classes: Tensor, seeds: Tensor) -> Tensor:
+            return self.translate(surface, F.one_hot(classes, self.domains).float(), seeds)
+
+        return sample_difference(into, request, seeds, masks=not self.whole)
