@@ -36,6 +36,8 @@ def test_nearest_real_crop_exposes_a_copy(plant, tmp_path: Path, build) -> None:
     assert match["searched"] == 3
     assert len(numbers["synthetic"]["sheets"][0]["real_files"]) == 3
     assert match["nearest"] in page.text
+    assert numbers["synthetic"]["mask_source"] == "conditioning"
+    assert "1 image, painted into masks that were given." in page.text
 
 
 def test_nearest_compares_all_turns() -> None:

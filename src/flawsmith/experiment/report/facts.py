@@ -174,6 +174,7 @@ class SyntheticFacts(StrictModel):
     Attributes:
         crop: side of the compared crops in pixels; smaller where an image is.
         layers: whether X_d and X_b are shown.
+        mask_source: how most masks of the images came about; empty without images.
     """
 
     synthesizer: str | None
@@ -181,6 +182,7 @@ class SyntheticFacts(StrictModel):
     images: int
     crop: int
     layers: bool
+    mask_source: str = ""
     matches: list[Match]
     sheets: list[RandomSheet]
     progress: list[Panel] = Field(default=[], exclude=True)

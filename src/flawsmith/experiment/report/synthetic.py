@@ -1,6 +1,7 @@
 """The synthetic images of the report: gallery with nearest real crop, random sheets."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,12 +125,14 @@ class SyntheticPages:
             for crop, record in made[:MATCHES_PER_CLASS]:
                 matches.append(self._match(name, crop, record.parents, real, {}))
         gallery = self._gallery(synthesizer, side)
+        sources = Counter(record.mask_source for record in records).most_common(1)
         return SyntheticFacts(
             synthesizer=str(synthesizer) if synthesizer else None,
             data=str(synthetic.root) if synthetic else None,
             images=len(records),
             crop=side,
             layers=any(panel.label in LAYERS.values() for one in gallery for panel in one.panels),
+            mask_source=sources[0][0] if sources else "",
             matches=gallery or matches,
             sheets=sheets,
             progress=self._progress(synthesizer),
