@@ -51,8 +51,9 @@ class Camera(threading.Thread):
         """Write all of them."""
         for number, path in enumerate(self._paths):
             part, view = divmod(number, len(self._views))
-            data = path.read_bytes()
             target = self._folder / f"{part:05d}_{self._views[view]}{path.suffix}"
+            # Its name behind it: an image that another part had goes to review.
+            data = path.read_bytes() + target.name.encode()
             with target.open("wb") as stream:
                 stream.write(data[: len(data) // 2])
                 stream.flush()

@@ -81,7 +81,7 @@ def test_an_upgrade_that_fails_leaves_the_old_store(url, engine, monkeypatch):
 def test_a_newer_store_is_refused_untouched(url, engine):
     Store(url).close()
     execute(engine, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(FlawsmithError, match=r"schema 9999.*up to 0004: update Flawsmith"):
+    with pytest.raises(FlawsmithError, match=r"schema 9999.*up to 0005: update Flawsmith"):
         Store(url)
     with engine.connect() as connection:
         found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flawsmith.errors import FlawsmithError
-from flawsmith.line.inspector import Inspector
+from flawsmith.line.inspector import Inspector, OpenPart
 from flawsmith.line.part_images import PartImage, printable
 from flawsmith.line.results import Verdict
 from flawsmith.line.store import Store
@@ -189,3 +189,30 @@ def test_pixels_without_decoding(store):
     bare = image(b"x").with_pixels(np.zeros((24, 32), np.uint8))
     record = Inspector(SpotModel(), IDENTITY, rules(), store).inspect_part("a", [bare])
     assert record.verdict.verdict is Verdict.PASS
+
+
+STILL = "the same image, byte for byte, as"
+
+
+def test_a_camera_that_stands_still_passes_one_part_alone(store):
+    inspector = Inspector(SpotModel(), IDENTITY, rules(), store)
+    assert inspector.inspect_part("a", [image(png(), view="left")]).verdict.verdict is Verdict.PASS
+    for later in (inspector, Inspector(SpotModel(), IDENTITY, rules(), store)):  # a restart too
+        again = later.inspect_part("b", [image(png(), part="b", view="left", name="b.png")])
+        assert again.verdict.verdict is Verdict.REVIEW
+        (reason,) = again.verdict.reasons
+        assert reason.rule == "warning"
+        assert f"{STILL} view left of part a; a camera that stands still" in reason.text
+    # The part itself may come again, and what cannot be read is another matter.
+    assert inspector.inspect_part("a", [image(png(), view="left")]).verdict.verdict is Verdict.PASS
+    unreadable = inspector.inspect_part("c", [image(b"", part="c"), image(b"", part="c")])
+    assert STILL not in unreadable.verdict.model_dump_json()
+
+
+def test_parts_that_wait_for_a_view_are_compared_too(store):
+    inspector = Inspector(SpotModel(), IDENTITY, rules(), store)
+    parts = [OpenPart("a"), OpenPart("b")]
+    seen = [inspector.look(image(png(), part=part.part), part) for part in parts]
+    assert [view.warnings for view in seen] == [
+        [], [f"{STILL} of part a; a camera that stands still gives such images"]
+    ]  # fmt: skip

@@ -58,6 +58,15 @@ def test_a_part_whose_view_came_late_is_replayed_as_late(tmp_path):
         assert not other.same  # its novelty is another one
 
 
+def test_an_image_that_an_earlier_part_had_is_doubtful_again_and_the_first_is_not(stored):
+    store, first, path = stored
+    inspector = Inspector(SpotModel(), IDENTITY, rules(), store)
+    second = inspector.inspect_part("b", [PartImage.from_file(path, part="b")])
+    assert "of part a" in second.images[0].warnings[0]
+    for record in (first, second):
+        assert replay(record, inspector).differences == []
+
+
 def test_every_difference_is_told(stored, monkeypatch):
     store, record, _ = stored
     monkeypatch.setattr(replay_module, "code_version", lambda: "9.9")

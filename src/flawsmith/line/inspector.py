@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -17,6 +17,7 @@ from flawsmith.line.part_images import PartImage
 from flawsmith.line.results import ImageInspection, PartVerdict
 from flawsmith.line.store import Store
 from flawsmith.line.store.part_record import PartRecord
+from flawsmith.line.store.same_images import first_with_image
 
 
 class Model(Protocol):
@@ -56,6 +57,9 @@ class PartRules(Protocol):
         """Return the verdict of a part."""
         ...
 
+
+RECENT_IMAGES = 1024
+"""Of which the content is remembered: those of parts that wait for a view are not stored yet."""
 
 Looked = tuple[PartImage, ImageInspection]
 """An image, decoded, and what was found in it."""
@@ -123,14 +127,18 @@ class Inspector:
         self._audit = audit
         self._once = once
         self._keep_pixels = keep_pixels
+        self._recent: dict[str, tuple[str, str]] = {}
         self._worker = _Worker() if deadline_seconds is not None else None
 
-    def look(self, image: PartImage, part: OpenPart) -> ImageInspection:
+    def look(
+        self, image: PartImage, part: OpenPart, *, before: int | None = None
+    ) -> ImageInspection:
         """Inspect one image and add the answer to its part; whatever goes wrong is in the answer.
 
         Args:
             image: decoded or not; what reading has taken counts for the deadline.
             part: that it belongs to.
+            before: number of its result where it is inspected again; None: it is new.
         """
         began = time.monotonic()
         part.busy += sum(image.seconds.values())
@@ -146,6 +154,8 @@ class Inspector:
                 found = image.failed(text, self.identity)
             else:
                 image, found = ready
+        warnings = [*found.warnings, *self._same_image(image, before)]
+        found = found.model_copy(update={"warnings": warnings})
         part.busy += time.monotonic() - began
         part.views.append(found)
         part.pixels.append(image.pixels if self._keep_pixels else None)
@@ -197,6 +207,26 @@ class Inspector:
             "the rules name no views, so that none is waited for; name them, as views = "
             "['...', '...'] under [part]"
         )
+
+    def _same_image(self, image: PartImage, before: int | None) -> Iterator[str]:
+        """Yield a warning if another part had this very image: noise makes no two alike.
+
+        A camera that stands still would pass part after part by one picture of a good one.
+        """
+        if not image.sha256:
+            return
+        first = first_with_image(self.store, image.sha256, before=before)
+        if before is None:
+            recent = self._recent.setdefault(image.sha256, (image.part, image.view))
+            first = first or recent
+            if len(self._recent) > RECENT_IMAGES:
+                del self._recent[next(iter(self._recent))]
+        if first is not None and first[0] != image.part:
+            part, view = first
+            yield (
+                f"the same image, byte for byte, as {f'view {view} ' if view else ''}of part "
+                f"{part}; a camera that stands still gives such images"
+            )
 
     def inspect_part(self, name: str, images: Sequence[PartImage]) -> PartRecord:
         """Inspect all images of a part, decide and store it.

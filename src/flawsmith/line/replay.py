@@ -40,7 +40,7 @@ def replay(record: PartRecord, inspector: Inspector) -> Replay:
     """
     part = OpenPart(record.verdict.part)
     for stored in record.images:
-        inspector.look(_load(stored, record), part)
+        inspector.look(_load(stored, record), part, before=record.id)
     verdict = _as_late(inspector.rules.decide(part.part, part.views), record.verdict)
     differences = []
     for stored, now in zip(record.images, part.views, strict=True):

@@ -45,5 +45,5 @@ def test_a_second_view_that_no_rule_expects_does_not_pass_for_the_part(store):
         answer = client.get("/parts/a").json()
         assert answer["verdict"] == "REVIEW"
         assert "view left was judged alone (result 1)" in answer["reasons"][0]["text"]
-        client.post("/parts/b/views/right", content=png(0))  # one view a part is no trouble
+        client.post("/parts/b/views/right", content=png(1))  # one view a part is no trouble
         assert client.get("/parts/b").json()["verdict"] == "PASS"

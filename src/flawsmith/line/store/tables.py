@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Schemas from the first to the one of these tables, each with a file in ``migrations``."""
 
 
@@ -111,7 +111,7 @@ class ImageRow(Base):
     position: Mapped[int]
     path: Mapped[str]
     view: Mapped[str]
-    sha256: Mapped[str]
+    sha256: Mapped[str] = mapped_column(index=True)
     model: Mapped[str]
     width: Mapped[int]
     height: Mapped[int]
