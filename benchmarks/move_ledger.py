@@ -38,12 +38,12 @@ TRAINED = ("model", "screen")
 
 
 def print_keys(data: Path, more: list[str]) -> None:
-    """Print the key of every model of a benefit test, by what the plan calls it."""
+    """Print the key of every model of a benefit test, by what the plan calls it, and the data's."""
 
     def note(test: BenefitTest) -> None:
         steps = (step for step in test.steps if step.kind in TRAINED)
         keys = {s.title: test.identity.model_key(s, test.step_mix(s)) for s in steps}
-        print(json.dumps(keys, indent=1))
+        print(json.dumps({"data": test.identity.fingerprint, "keys": keys}, indent=1))
 
     command._print_plan = note
     sys.argv = ["flawsmith", *benefit_words(data, data, "unused", more), "--plan"]
@@ -51,13 +51,17 @@ def print_keys(data: Path, more: list[str]) -> None:
 
 
 def moved(
-    lines: list[Line], pairs: dict[str, str], repeats: list[Line] | None = None
+    lines: list[Line],
+    pairs: dict[str, str],
+    repeats: list[Line] | None = None,
+    data: dict[str, str] | None = None,
 ) -> list[Line]:
     """Return the lines with new keys; one that was repeated stands once, as repeated.
 
     Args:
         lines: of a ledger.
         pairs: old key -> new key.
+        data: old fingerprint -> new one, of data sets that are the same.
         repeats: lines of runs with both codes on one machine; without, the ledger has them.
 
     Raises:
@@ -78,6 +82,8 @@ def moved(
             continue
         if key in pairs:
             moved_line = {**line, "key": pairs[key]}
+            if data and line.get("data") in data:
+                moved_line["data"] = data[line["data"]]
             moved_line["moved_from"] = [*line.get("moved_from", []), key]
             line = found.get(pairs[key], moved_line)
         kept.append(line)
@@ -99,13 +105,16 @@ def _by_key(lines: list[Line]) -> dict[str, Line]:
     return {line["key"]: line for line in lines if "key" in line}
 
 
-def _same_runs(files: list[Path]) -> dict[str, str]:
-    """Return old key -> new key of what the files call the same."""
+def _same_runs(files: list[Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return old key -> new key of what the files call the same, and so of their data."""
     pairs: dict[str, str] = {}
+    data: dict[str, str] = {}
     for old, new in zip(files[::2], files[1::2], strict=True):
         before, now = (json.loads(path.read_text(encoding="utf-8")) for path in (old, new))
-        pairs |= {before[title]: now[title] for title in before.keys() & now.keys()}
-    return pairs
+        data[before["data"]] = now["data"]
+        titles = before["keys"].keys() & now["keys"].keys()
+        pairs |= {before["keys"][title]: now["keys"][title] for title in titles}
+    return pairs, data
 
 
 def _arms(found: dict[str, Line], repeated: dict[str, str]) -> str:
@@ -128,7 +137,8 @@ def main() -> None:
     if len(arguments.keys) % 2:
         parser.error(f"{len(arguments.keys)} files of keys: expected old and new in turn")
     repeats = None if arguments.repeats is None else read_lines(arguments.repeats)
-    lines = moved(read_lines(arguments.ledger), _same_runs(arguments.keys), repeats)
+    pairs, data = _same_runs(arguments.keys)
+    lines = moved(read_lines(arguments.ledger), pairs, repeats, data)
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     write_text(arguments.ledger, text)
     print(f"{sum('moved_from' in line for line in lines)} of {len(lines)} lines were moved")

@@ -4,6 +4,7 @@ import pytest
 from flawsmith.data.dataset import DefectDataset, LabelMap
 from flawsmith.data.tiles import GOOD, DataConfig, TileSource
 from flawsmith.data.transforms import AugmentationConfig, View, change_light, cut
+from flawsmith.data.whole_images import WholeImageSource
 from flawsmith.errors import FlawsmithError
 
 PAPER = AugmentationConfig(rotation=30, translation=0.1, scaling=0.2, flip=True, noise=0.02)
@@ -43,6 +44,21 @@ def test_good_share_draws_good_images(pouch_folder):
     good = [tile for tile in tiles if tile.label == GOOD]
     assert 70 < len(good) < 130
     assert all(not tile.label_map.defects.any() for tile in good)
+
+
+def test_a_synthetic_image_without_its_defect_is_no_good_image(pouch_folder):
+    """A made mask that came out empty, or unknown, would stand for good surface."""
+    dataset = DefectDataset.open(pouch_folder)
+    failed = {"source": "synthetic", "labels": [], "mask_file_name": None}
+    made = dataset.with_records([r.model_copy(update=failed) for r in dataset])
+    data = DataConfig(path="", good_share=0.5)
+    for kind in (TileSource, WholeImageSource):
+        both, alone = (
+            kind(sets, tile_size=32, data=data, augmentation=PAPER, seed=0)
+            for sets in ([dataset, made], [dataset])
+        )
+        assert all(np.array_equal(both[i].image, alone[i].image) for i in range(20))
+        assert both.composition() == alone.composition()
 
 
 def test_tiles_are_in_range_and_sized(pouch_folder):

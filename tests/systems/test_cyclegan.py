@@ -5,9 +5,10 @@ import torch
 
 from flawsmith.data.schema import Schema, make_backgrounds, make_defects
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.train_synthesizer import build_system, configure
+from flawsmith.experiment.train_synthesizer import build_system, configure, train_synthesizer
 from flawsmith.systems.base import Batch
 from flawsmith.systems.cyclegan import domain
+from flawsmith.training.loop import Hooks
 
 
 def build(pouch_folder, *overrides, defects=("crack", "pore")):
@@ -127,3 +128,11 @@ def test_without_a_class_map_it_is_the_original_and_learns_one_class(pouch_folde
         system.prepare(lambda count: batch([0, 1, 2, 0]))
     alone = build(pouch_folder, "network.class_map=false", defects=["crack"])
     assert all(torch.isfinite(torch.tensor(v)) for v in alone.step(batch([0, 1])).values())
+
+
+def test_what_the_training_images_forbid_leaves_no_run_behind(pouch_folder, tmp_path):
+    overrides = ["network.class_map=false", "network.noise_channels=0"]
+    config = configure("cyclegan", "tiny", pouch_folder, fold=0, overrides=overrides)
+    with pytest.raises(FlawsmithError, match="learns one class"):
+        train_synthesizer(config, tmp_path / "run", Hooks(), resume=False)
+    assert list(tmp_path.iterdir()) == []

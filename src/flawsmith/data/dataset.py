@@ -182,11 +182,24 @@ class DefectDataset:
         return grouped
 
     def fingerprint(self) -> str:
-        """Return a short hash of schema, files, parts and folds, for ledgers and run folders."""
+        """Return a short hash of schema, images, labels, parts and folds, for ledgers and runs.
+
+        Masks count pixel by pixel, so that one that was drawn anew makes other data.
+
+        Raises:
+            FlawsmithError: if a mask cannot be read.
+        """
         digest = hashlib.sha256(self.schema.model_dump_json().encode())
         for record in sorted(self.records, key=lambda r: r.file_name):
-            line = (record.file_name, record.sha256, record.part, record.fold, record.excluded)
+            line = (
+                record.file_name, record.sha256, record.part, record.fold, record.excluded,
+                record.source, sorted(record.labels), sorted(record.weak_labels),
+            )  # fmt: skip
             digest.update(json.dumps(line).encode())
+            for name in (record.mask_file_name, record.background_file_name):
+                if name is not None:
+                    indices = read_index_mask(self.path(name))
+                    digest.update(repr(indices.shape).encode() + indices.tobytes())
         return digest.hexdigest()[:16]
 
 

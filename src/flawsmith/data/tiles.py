@@ -142,8 +142,8 @@ class TileSource:
             raise FlawsmithError("no training image has a labelled defect; check labels and masks")
 
     def _index(self, index: int, dataset: DefectDataset, record: ImageRecord) -> None:
-        if not record.labels:
-            self._good.append(index)
+        if not record.labels and record.source == "real":
+            self._good.append(index)  # a synthetic one is a defect that did not come out
         if record.mask_file_name is None:
             return
         defects = dataset.label_map(record).defects
@@ -250,10 +250,10 @@ class TileSource:
         return remove_defects(image, label_map.defects, rng, donor=donor)
 
     def composition(self) -> dict[str, dict[str, int]]:
-        """Return source -> class -> number of images that show it (good ones as "good")."""
+        """Return source -> class -> number of images that show it (real good ones as "good")."""
         counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for _, record in self._items:
-            for label in record.labels or ["good"]:
+            for label in record.labels or ["good"] * (record.source == "real"):
                 counts[record.source][label] += 1
         return {source: dict(sorted(classes.items())) for source, classes in counts.items()}
 

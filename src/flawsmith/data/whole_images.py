@@ -60,8 +60,8 @@ class WholeImageSource(TileSource):
                 "labels of whole images do not say where a defect is, so no image can be had "
                 "without it; give data.labels = 'pixel' and masks, or another system"
             )
-        if not record.labels:
-            self._good.append(index)
+        if not record.labels and record.source == "real":
+            self._good.append(index)  # a synthetic one is a defect that did not come out
         for name in record.labels:
             label = dataset.schema.defect(name).id
             whole = Instance(index, (0, 0, record.height, record.width))

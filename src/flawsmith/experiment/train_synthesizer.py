@@ -112,11 +112,6 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
     note = note_on_labels(config)
     if note is not None:
         hooks.report(f"note: {note}")
-    if not resume:
-        build_system(config, schema)  # what it refuses must leave no run behind
-        create_run(run, config, schema)
-    sheet = SampleSheet.of(source, schema, run, SYSTEMS.get(config.system).needs)
-    hooks = dataclasses.replace(hooks, sample=sheet.draw)
 
     def make_batch(first: int, count: int) -> Batch:
         return stack_tiles([source[first + i] for i in range(count)])
@@ -126,6 +121,11 @@ def train_synthesizer(config: RunConfig, run: Path, hooks: Hooks, *, resume: boo
         system.prepare(lambda count: make_batch(STYLE_SEED, count))
         return system
 
+    if not resume:
+        build()  # what it refuses must leave no run behind
+        create_run(run, config, schema)
+    sheet = SampleSheet.of(source, schema, run, SYSTEMS.get(config.system).needs)
+    hooks = dataclasses.replace(hooks, sample=sheet.draw)
     fit = Fit(
         build=build,
         make_batch=make_batch,

@@ -66,5 +66,9 @@ def test_files_of_several_data_sets_go_in_pairs(script: ModuleType, tmp_path: Pa
     names = ({"real": "a0"}, {"real": "b0"}, {"real": "a1", "x": "a2"}, {"real": "b1"})
     for number, keys in enumerate(names):
         files.append(tmp_path / f"{number}.json")
-        files[-1].write_text(json.dumps(keys))
-    assert script._same_runs(files) == PAIRS
+        files[-1].write_text(json.dumps({"data": f"d{number}", "keys": keys}))
+    data = {"d0": "d1", "d2": "d3"}
+    assert script._same_runs(files) == (PAIRS, data)
+    lines = [{**line("a0", 0, 5), "data": "d0"}, {**line("b0", 0, 5), "data": "d1"},
+             {**line("a1", 1, 9), "data": "d2"}]  # fmt: skip
+    assert [one["data"] for one in script.moved(lines, PAIRS, None, data)] == ["d1", "d3"]

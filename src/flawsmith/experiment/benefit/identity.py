@@ -33,6 +33,7 @@ TRAINING_CODE = (
     "data/tiles.py",
     "data/transforms.py",
     "experiment/training_data.py",
+    "nn/ema.py",
     "training/config.py",
     "training/engine.py",
     "training/loop.py",
@@ -86,6 +87,8 @@ SYNTHESIS_CODE = (
     "experiment/train_synthesizer.py",
 )
 SELECTION_CODE = (
+    "data/mask_bank/shapes.py",
+    "experiment/report/pictures.py",
     "experiment/selection/figures.py",
     "experiment/selection/real_defects.py",
     "experiment/selection/selecting.py",
