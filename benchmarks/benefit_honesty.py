@@ -128,7 +128,7 @@ def add_rate(world: World, repetitions: int, seed: int = 0) -> Rates:
     for _ in range(repetitions):
         results = simulate(world, generator)
         comparisons = compare_arms(results, NAMES, "simulated")
-        added += judge(comparisons, 400).add is not None
+        added += judge(comparisons, {c.arm: (400, 400) for c in comparisons}).add is not None
         differences.append(comparisons[0].change.value)
         if not world.gain:
             blind = compare_arms(as_one_fold(results), NAMES, "simulated")

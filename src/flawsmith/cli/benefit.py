@@ -30,6 +30,10 @@ Given = Annotated[
         "--synthetic", help="[NAME=]FOLDER: a synthetic set of one fold; may be repeated."
     ),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="Arm that is always there, such as copy_paste, to leave out."),
+]
 Selected = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,6 +89,7 @@ def benefit(
     out: Annotated[Path, typer.Option(help="Folder for runs, synthetic images and report.")],
     arm: Arms = None,
     synthetic: Given = None,
+    without: Without = None,
     select: Selected = None,
     model: Models = None,
     preset: options.Preset = "small",
@@ -103,14 +108,14 @@ def benefit(
     synthesizer_settings: SynthesizerSettings = None,
 ) -> None:
     """Train with and without synthetic images, test on real parts, say whether to add them."""
-    from flawsmith.data.whole_images import kind_of_labels
     from flawsmith.experiment.benefit import BenefitTest
-    from flawsmith.experiment.benefit.settings import ALWAYS
 
     if hours is not None and not 0 < hours < float("inf"):
         raise FlawsmithError(f"--hours {hours:g}: expected a time above 0, such as 3")
+    if hours is not None and plan:
+        raise FlawsmithError("--plan prints all that is to do, and --hours does a part; give one")
     values = {
-        "systems": [*ALWAYS[kind_of_labels(data)], *(name for name in arm or [] if name != "real")],
+        "systems": _systems(data, arm or [], without or [], settings or []),
         "select": select,
         "given": [_named(text) for text in synthetic or []],
         "models": model,
@@ -139,6 +144,20 @@ def _settings(values: dict[str, object]) -> BenefitSettings:
 
     given = {key: value for key, value in values.items() if value is not None}
     return validate(BenefitSettings, given, source="flawsmith benefit")
+
+
+def _systems(data: Path, arms: list[str], without: list[str], overrides: list[str]) -> list[str]:
+    """Return the arms to train: those that are always there, but for some, and the others."""
+    from flawsmith.experiment.benefit.settings import ALWAYS, level_of
+
+    always = ALWAYS[level_of(data, overrides)]
+    strangers = [name for name in without if name not in always]
+    if strangers:
+        raise FlawsmithError(
+            f"--without {strangers[0]}: expected an arm that is there without being asked for "
+            f"({', '.join(always) or 'none for labels of whole images'})"
+        )
+    return [name for name in (*always, *arms) if name not in ("real", *without)]
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -195,7 +214,8 @@ def _print_plan(test: BenefitTest) -> None:
     for number, item in enumerate(test.plan(), start=1):
         total += item.seconds
         time = f"{duration(item.seconds)} ({'measured' if item.measured else 'estimated'})"
-        console.print(f"{number:3}. {item.step.title}: {'done' if item.done else time}")
+        state = "done" if item.done else time if item.needed else "not needed"
+        console.print(f"{number:3}. {item.step.title}: {state}")
     console.print(
         f"{duration(total)} on this machine; {len(test.arms) + 1} arms, folds "
         f"{', '.join(map(str, test.folds))} (most defective parts first); nothing was written"

@@ -21,7 +21,8 @@ from flawsmith.errors import FlawsmithError
 def kind_of_labels(data: Path) -> Literal["pixel", "image"]:
     """Return what the labels of a data set say: where a defect is, or only which image shows one.
 
-    One mask is enough for pixels: the images without any are then ignored where they are labelled.
+    One labelled mask is enough for pixels: the images without any are then ignored where they are
+    labelled. Boxes and points make no pixels: nobody knows which of theirs are the defect.
     A folder that is no data set is left to whoever reads it.
     """
     path = data / METADATA_FILE
@@ -33,7 +34,8 @@ def _kind_of_labels(data: Path, _: int) -> Literal["pixel", "image"]:
     """Return the kind for the state of the data set at this time; a benefit test asks often."""
     usable = DefectDataset.open(data).usable().records
     labelled = any(record.labels for record in usable)
-    return "image" if labelled and not any(r.mask_file_name for r in usable) else "pixel"
+    outlined = any(r.mask_file_name and set(r.labels) - set(r.weak_labels) for r in usable)
+    return "image" if labelled and not outlined else "pixel"
 
 
 def fit(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:

@@ -93,12 +93,8 @@ def test_given_amounts_of_classes_are_not_chosen(pouch_folder, tmp_path):
         )
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"), [({"each_class": True}, 0.25), ({"class_amounts": {"groove": 0.5}}, 0.5)]
-)
-def test_an_arm_that_no_fold_tried_takes_what_was_given_or_is_usual(
-    given, expected, pouch_folder, tmp_path
-):
+@pytest.mark.parametrize("given", [{"each_class": True}, {"class_amounts": {"groove": 0.5}}])
+def test_a_given_set_without_the_first_fold_is_tried_in_its_own(given, pouch_folder, tmp_path):
     made = {
         "run": "r", "checkpoint": "c", "system": "dbs_gan", "fold": 1, "seed": 0, "plan": {},
         "max_defects": 1, "tile_size": 32,
@@ -110,10 +106,9 @@ def test_an_arm_that_no_fold_tried_takes_what_was_given_or_is_usual(
     given |= {"schedules": ["mixed", "first"], "given": [("mine", str(folder))], "systems": []}
     test = BenefitTest(pouch_folder, tmp_path / "out", settings(**given))
     assert test.folds[0] != 1
-    assert test.screened("mine") == []
-    amount = test.mix("mine").amount
-    assert (amount["groove"] if isinstance(amount, dict) else amount) == expected
-    assert isinstance(amount, dict) == ("class_amounts" in given)
+    assert test.choosing_fold("mine") == 1
+    assert test.screened("mine") is None  # nothing is known before it was tried
+    assert test.mix("mine") is None
 
 
 def test_folds_with_more_defective_parts_come_first(pouch_folder):

@@ -30,14 +30,16 @@ class PlannedStep(Generic[SomeStep]):
     """A step of a plan.
 
     Attributes:
-        seconds: that it will take; 0 if it is done.
+        seconds: that it will take; 0 if it is done, or not needed.
         measured: whether one like it was timed.
+        needed: false for one that nothing asks for, or that another step does too.
     """
 
     step: SomeStep
     done: bool
     seconds: float
     measured: bool
+    needed: bool = True
 
 
 @dataclass

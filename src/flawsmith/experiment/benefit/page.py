@@ -51,6 +51,8 @@ def gather(test: BenefitTest) -> BenefitFacts:
     comparisons = {m: compare_arms(results, names, m) for m in settings.models}
     planned = sum(step.kind == "model" for step in test.steps)
     first = settings.models[0]
+    arms = [f for m in settings.models for f in arm_figures(results, names, m)]
+    made = {f.arm: f.synthetic for f in arms if f.model == first}
     return BenefitFacts(
         version=__version__,
         data=str(test.dataset.root),
@@ -59,8 +61,8 @@ def gather(test: BenefitTest) -> BenefitFacts:
         settings=settings,
         planned=planned,
         finished=len(results),
-        verdict=rule.judge(comparisons[first], settings.per_class, missing=planned - len(results)),
-        arms=[f for m in settings.models for f in arm_figures(results, names, m)],
+        verdict=rule.judge(comparisons[first], made, missing=planned - len(results)),
+        arms=arms,
         comparisons=[c for found in comparisons.values() for c in found],
         choices=_choices(test),
         curve=learning_curve(results, names, first),
@@ -169,7 +171,7 @@ def _choices(test: BenefitTest) -> list[Choice]:
             Choice(
                 arm=arm.name,
                 mix=mix,
-                fold=test.folds[0] if tried else None,
+                fold=test.choosing_fold(arm.name) if tried else None,
                 tried=tried,
             )
         )

@@ -113,7 +113,7 @@ def make_steps(settings: BenefitSettings, arms: Sequence[Arm], folds: Sequence[i
     for seed in range(settings.seeds):
         for network in settings.models:
             for fold in folds:
-                steps |= dict.fromkeys(_pair_steps(settings, arms, fold, network, seed, folds[0]))
+                steps |= dict.fromkeys(_pair_steps(settings, arms, fold, network, seed, folds))
     for share in sorted({share for share in settings.curve if share < 1.0}, reverse=True):
         for draw in range(settings.draws):
             for fold in folds:
@@ -128,14 +128,15 @@ def _pair_steps(
     fold: int,
     network: str,
     seed: int,
-    first: int,
+    folds: Sequence[int],
 ) -> Iterator[Step]:
     yield Step("model", REAL, fold, network, seed)
     for arm in arms:
-        if not arm.system and arm.folder(fold) is None:
+        own = [f for f in folds if arm.system or arm.folder(f) is not None]
+        if fold not in own:
             continue
         yield from _image_steps(settings, arm, fold)
-        if settings.chooses and fold == first:
+        if settings.chooses and fold == own[0]:
             yield from screen_steps(settings, arm.name, fold)
         yield Step("model", arm.name, fold, network, seed)
 

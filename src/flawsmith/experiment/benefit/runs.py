@@ -29,6 +29,7 @@ from flawsmith.experiment.benefit.identity import Identity
 from flawsmith.experiment.benefit.mix import FALLBACK_MIX, Mix, Tried, best_mix, best_of_each
 from flawsmith.experiment.benefit.plan import Step, make_steps, require_folds
 from flawsmith.experiment.benefit.settings import (
+    ALWAYS,
     REAL,
     BenefitSettings,
     Level,
@@ -126,10 +127,16 @@ class BenefitTest:
 
     def plan(self) -> Iterator[PlannedStep[Step]]:
         """Yield every step with what it will take; writes nothing."""
+        counted = set()
         for step in self.steps:
-            needed = self._is_needed(step)
+            done, needed = self.is_done(step), self._is_needed(step)
+            if needed and step.kind in ("screen", "model"):
+                key = self.identity.model_key(step, self._likely_mix(step))
+                needed = key not in counted
+                counted.add(key)
             measured = self.hours.measured(self._workload(step))
-            yield PlannedStep(step, not needed, self.seconds(step) if needed else 0.0, measured)
+            seconds = self.seconds(step) if needed else 0.0
+            yield PlannedStep(step, done, seconds, measured, needed or done)
 
     def mix(self, arm: str) -> Mix | None:
         """Return amount and schedule of an arm; None while short runs that choose are missing."""
@@ -149,16 +156,19 @@ class BenefitTest:
 
     def screened(self, arm: str) -> list[Tried] | None:
         """Return what was tried for an arm, nothing if no fold chooses; None while some miss."""
-        if not any(step.kind == "screen" and step.arm == arm for step in self.steps):
-            return []
-        found = []
+        fold, found = self.choosing_fold(arm), []
         for step in self.steps:
-            if step.kind == "screen" and step.arm in (arm, REAL):
+            if step.kind == "screen" and step.fold == fold and step.arm in (arm, REAL):
                 one = self._tried(step)
                 if one is None:
                     return None
                 found.append(one)
         return found
+
+    def choosing_fold(self, arm: str) -> int | None:
+        """Return the fold in which amount and schedule of an arm are chosen; None: in none."""
+        folds = [step.fold for step in self.steps if step.kind == "screen" and step.arm == arm]
+        return folds[0] if folds else None
 
     def _tried(self, step: Step) -> Tried | None:
         line = self._line(step)
@@ -211,6 +221,7 @@ class BenefitTest:
             self._tried(other)
             for other in self.steps
             if other.kind == "screen"
+            and other.fold == step.fold
             and (other.arm == REAL or (other.arm == step.arm and other.amount is not None))
         ]
         tried = [one for one in first if one is not None]
@@ -299,10 +310,15 @@ class BenefitTest:
 
     def _do(self, step: Step, hooks: Hooks) -> None:
         identity, mix = self.identity, self.step_mix(step)
-        if step.kind == "synthesizer":
-            work.train_system(identity, step, hooks)
-        elif step.kind == "synthesis":
-            work.make_images(identity, step, hooks)
+        if step.kind in ("synthesizer", "synthesis"):
+            make = work.train_system if step.kind == "synthesizer" else work.make_images
+            try:
+                make(identity, step, hooks)
+            except FlawsmithError as error:
+                if step.arm not in ALWAYS[self.level]:
+                    raise
+                text = f"{error}; to test the other arms alone give --without {step.arm}"
+                raise FlawsmithError(text) from None
         elif step.kind == "selection":
             work.select_images(identity, step, hooks)
         else:

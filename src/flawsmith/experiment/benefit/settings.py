@@ -1,5 +1,6 @@
 """What a user asks of a benefit test, and what is understood where they ask nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +20,19 @@ ALWAYS: dict[Level, tuple[str, ...]] = {"pixel": ("copy_paste",), "image": ()}
 
 Labels of whole images do not say what to cut out and paste, so there it is ``real`` alone.
 """
+
+PRECISION = 'training.precision="fp32"'
+GIVEN_BY_THE_TEST = {
+    "training.seed": "--seeds N trains every model with N seeds",
+    "data.path": "give the data set as the argument",
+    "data.fold": "--fold N says what to test on",
+    "data.synthetic": "--synthetic NAME=FOLDER adds a set as an arm",
+    "data.synthetic_share": "--amount says how much",
+    "data.synthetic_until": "--schedule says when",
+    "data.part_share": "--curve says which shares of the parts to train on",
+    "data.part_draw": "--draws says how many random draws of parts",
+}
+"""Settings that differ between the runs of a test, and the option that changes them."""
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -74,14 +88,59 @@ class BenefitSettings(StrictModel):
         return amounts * len(self.schedules) > 1 or self.each_class
 
 
-def complete(settings: BenefitSettings, data: Path) -> BenefitSettings:
-    """Return the settings with the arms and the network that the labels of the data ask for."""
+def level_of(data: Path, overrides: Sequence[str]) -> Level:
+    """Return how the labels of a data set are read: as they are, or as ``data.labels`` says."""
     has: Level = kind_of_labels(data)
-    read = apply_overrides({"data": {"labels": has}}, settings.overrides)["data"]["labels"]
+    read = apply_overrides({"data": {"labels": has}}, list(overrides))["data"]["labels"]
     # A wrong value is told where the whole configuration is checked.
-    usual = USUAL_NETWORK.get(read, USUAL_NETWORK[has])
-    systems = list(ALWAYS[has]) if settings.systems is None else settings.systems
-    return settings.model_copy(update={"systems": systems, "models": settings.models or [usual]})
+    return read if read in ALWAYS else has
+
+
+def complete(settings: BenefitSettings, data: Path) -> BenefitSettings:
+    """Return the settings with arms, network and arithmetic where nothing is said of them.
+
+    Raises:
+        FlawsmithError: for a setting that the test gives itself.
+    """
+    for option, overrides in (
+        ("--set", settings.overrides), ("--synthesizer-set", settings.synthesizer_overrides)
+    ):  # fmt: skip
+        _require_free(option, overrides)
+    if settings.draws > 1 and all(share == 1.0 for share in settings.curve):
+        raise FlawsmithError(
+            f"--draws {settings.draws}: draws of parts are for the learning curve; give shares "
+            "below 1 too, such as --curve 0.25,0.5,1"
+        )
+    level = level_of(data, settings.overrides)
+    systems = list(ALWAYS[level]) if settings.systems is None else settings.systems
+    return settings.model_copy(
+        update={
+            "systems": systems,
+            "models": settings.models or [USUAL_NETWORK[level]],
+            "overrides": _with_precision(settings.overrides),
+            "synthesizer_overrides": _with_precision(settings.synthesizer_overrides),
+        }
+    )
+
+
+def _require_free(option: str, overrides: Sequence[str]) -> None:
+    for text in overrides:
+        key = text.partition("=")[0].strip()
+        if key in GIVEN_BY_THE_TEST and not (option != "--set" and key == "training.seed"):
+            raise FlawsmithError(
+                f"{option} {text}: the test gives {key} itself, another one to each of its runs; "
+                f"{GIVEN_BY_THE_TEST[key]}"
+            )
+
+
+def _with_precision(overrides: list[str]) -> list[str]:
+    """Return overrides that say how to compute; ``auto`` might choose otherwise in each run.
+
+    Runs with other arithmetic would be compared with each other, and found again in a ledger.
+    """
+    if any(text.partition("=")[0].strip() == "training.precision" for text in overrides):
+        return overrides
+    return [PRECISION, *overrides]
 
 
 def class_amounts(settings: BenefitSettings, schema: Schema) -> dict[str, float]:

@@ -11,7 +11,7 @@ Of several such arms the one with the highest lower end is taken. In all other c
 to add nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flawsmith.experiment.benefit.facts import Change, ClassChange, Comparison, Verdict
 from flawsmith.experiment.benefit.statistics import CLASS_PARTS, GAIN
@@ -47,36 +47,38 @@ def shows_gain(comparison: Comparison) -> bool:
     return seems_to_gain(comparison) and comparison.luck_p is not None
 
 
-def judge(comparisons: Sequence[Comparison], per_class: int, *, missing: int = 0) -> Verdict:
+def judge(
+    comparisons: Sequence[Comparison],
+    made: Mapping[str, tuple[int, int] | None],
+    *,
+    missing: int = 0,
+) -> Verdict:
     """Return the verdict on the arms of the network that decides.
 
     Args:
         comparisons: of every arm against ``real``.
-        per_class: synthetic images of each class.
-        missing: trainings that the test still lacks.
+        made: arm -> fewest and most synthetic images of a class in a fold.
+        missing: trainings that the test still lacks: until none is, nothing is recommended, as
+            who looks after each of them finds a lucky moment more often than the rule allows.
     """
-    rest = (
-        [f"{missing} trainings of this test are missing; the same command goes on."]
-        if missing
-        else []
-    )
+    if missing:
+        return _so_far(judge(comparisons, made), missing)
     if not comparisons:
         headline = "no verdict yet: no pair of real and another arm is finished"
-        return Verdict(add=None, tone="open", headline=headline, sentences=rest)
+        return Verdict(add=None, tone="open", headline=headline, sentences=[])
     good = [c for c in comparisons if shows_gain(c) and not harmed(c)]
     if good:
         best = max(good, key=lambda c: (c.change.low or 0.0) if c.change else 0.0)
         return Verdict(
             add=best.arm,
             tone="better",
-            headline=f"add {per_class} synthetic images {_of_classes(best)} from {best.arm}: macro "
-            f"{best.figure} {change_words(best.change)}",
+            headline=f"add {_amount_words(made[best.arm])}synthetic images {_of_classes(best)} "
+            f"from {best.arm}: macro {best.figure} {change_words(best.change)}",
             sentences=[
                 _mix_words(best),
                 *_class_words(best),
                 *_rarest_words(best),
                 _tested_words(best),
-                *rest,
             ],
         )
     best = max(comparisons, key=lambda c: c.change.value if c.change else -1.0)
@@ -91,9 +93,25 @@ def judge(comparisons: Sequence[Comparison], per_class: int, *, missing: int = 0
             *_class_words(best),
             *_rarest_words(best),
             _tested_words(best),
-            *rest,
         ],
     )
+
+
+def _so_far(verdict: Verdict, missing: int) -> Verdict:
+    """Return what can be said before all trainings are done."""
+    rest = f"{missing} trainings of this test are missing; the same command goes on."
+    changes = {"add": None, "tone": "open", "sentences": [*verdict.sentences, rest]}
+    if verdict.headline.startswith("no verdict yet"):
+        return verdict.model_copy(update=changes)
+    so_far = verdict.headline.removeprefix("do not add synthetic images: ")
+    if verdict.add is not None:
+        so_far = f"{verdict.add} gains{so_far.partition(':')[2]}"
+    return verdict.model_copy(update={**changes, "headline": f"no verdict yet; so far {so_far}"})
+
+
+def _amount_words(made: tuple[int, int] | None) -> str:
+    low, high = made or (0, 0)
+    return "" if not high else f"{high} " if low == high else f"{low} to {high} "
 
 
 def change_words(change: Change | None) -> str:
