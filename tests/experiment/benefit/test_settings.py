@@ -103,3 +103,11 @@ def test_a_given_set_of_one_fold_chooses_in_that_fold():
     steps = make_steps(settings.model_copy(update={"models": ["net"]}), arms, [0, 1, 2])
     screens = {(step.arm, step.fold) for step in steps if step.kind == "screen"}
     assert screens == {("real", 0), ("copy_paste", 0), ("real", 1), ("mine", 1)}
+
+
+def test_only_steps_of_equal_cost_are_estimated_from_each_other(pouch_folder, tmp_path):
+    wide = "wide=dbs_gan_exemplar network.painter_channels=64"
+    arms = ["dbs_gan_exemplar", "again=dbs_gan_exemplar", wide]
+    test = build(pouch_folder, tmp_path, systems=arms)
+    own, again, wider = (test._workload(Step("synthesizer", n, 0)) for n in test.identity.arms)
+    assert own == again != wider

@@ -1,5 +1,6 @@
 """How long a step will take: as long as one like it took, or as steps of two small batches say."""
 
+import json
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,9 +107,17 @@ class Hours:
 
 def model_workload(config: RunConfig) -> Workload:
     """Return the workload of an inspection model's run."""
-    return "model", config.system, config.training.total_images
+    return "model", _cost_of(config), config.training.total_images
 
 
 def synthesizer_workload(config: RunConfig) -> Workload:
     """Return the workload of a synthesizer's training."""
-    return "synthesizer", config.system, config.training.total_images
+    return "synthesizer", _cost_of(config), config.training.total_images
+
+
+def _cost_of(config: RunConfig) -> str:
+    """Return what an image of a run costs: system, networks, size of tiles and batches."""
+    values = config.model_dump(mode="json")
+    training = values["training"]
+    size = [training[name] for name in ("tile_size", "batch_size", "precision")]
+    return json.dumps([config.system, values.get("network"), values.get("loss"), size])
