@@ -47,7 +47,7 @@ def test_labels_of_whole_images_give_two_classifiers_and_a_report(class_folders,
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     said = " ".join(done.stdout.split())
-    assert "no image has a mask: the labels are taken for whole images" in said
+    assert "no image has an outlined defect: the labels are taken for whole images" in said
     assert "a model says what an image shows, not where" in said
     assert "copy-paste is left out: it cuts defects out by their masks" in said
     assert "only the last layer learns" in said

@@ -114,7 +114,7 @@ def _models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], Path
 
 def _classification_models(pipeline: Pipeline, choices: StartChoices) -> tuple[list[Path], None]:
     """Train and test classification models of whole images; return their runs, no synthesizer."""
-    pipeline.say("no image has a mask: the labels are taken for whole images")
+    pipeline.say("no image has an outlined defect: the labels are taken for whole images")
     tell = pipeline.hooks.report
     tell("  so a model says what an image shows, not where; for places draw masks and start again")
     networks = CLASSIFICATION_NETWORKS
