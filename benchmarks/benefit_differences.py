@@ -6,6 +6,7 @@ docs/benefit.md; * marks a p that is blind to luck in training (fewer than three
 
     python benchmarks/benefit_differences.py benchmarks/ledger/benefit_magnetic_tile.jsonl
     python benchmarks/benefit_differences.py LEDGER --against copy_paste --model fc_hardnet70
+    python benchmarks/benefit_differences.py LEDGER --share 0.25    # a point of a learning curve
 
 An arm that chose no synthetic image for any class is in the ledger as ``real`` and not by itself.
 """
@@ -21,22 +22,23 @@ from flawsmith.experiment.benefit.statistics import Line, compare_arms
 from flawsmith.experiment.ledger import read_lines
 
 
-def results(lines: Sequence[Line], against: str) -> list[tuple[Step, Line]]:
-    """Return the trainings on all real parts as steps, ``against`` in the place of real.
+def results(lines: Sequence[Line], against: str, share: float) -> list[tuple[Step, Line]]:
+    """Return the trainings on a share of the real parts as steps, ``against`` in place of real.
 
-    A draw of the training images is another data set, so data and seed together count the runs.
+    A draw of the training images is another data set, or another draw of its parts, so data, draw
+    and seed together count the runs.
 
     Raises:
         SystemExit: if two configurations of one arm are in the ledger, such as two amounts.
     """
-    whole = [line for line in lines if line.get("kind") == "model" and line["share"] == 1.0]
-    runs = sorted({(line["data"], line["seed"]) for line in whole})
+    whole = [line for line in lines if line.get("kind") == "model" and line["share"] == share]
+    runs = sorted({(line["data"], line["draw"], line["seed"]) for line in whole})
     found = []
     for line in whole:
         arm = REAL if line["arm"] == against else line["arm"]
         if against != REAL and line["arm"] == REAL:
             continue
-        run = runs.index((line["data"], line["seed"]))
+        run = runs.index((line["data"], line["draw"], line["seed"]))
         step = Step("model", arm, line["fold"], network=line["model"], seed=run)
         if any(step == other for other, _ in found):
             raise SystemExit(
@@ -101,10 +103,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--against", default=REAL, help="the arm that the others are compared to")
+    parser.add_argument("--share", type=float, default=1.0, help="of the real parts (1)")
     parser.add_argument("--model", help="this inspection model only")
     arguments = parser.parse_args()
     lines = read_lines(arguments.ledger)
-    steps = results(lines, arguments.against)
+    steps = results(lines, arguments.against, arguments.share)
     names = list(dict.fromkeys(name for _, line in steps for name in line["tp_fp_fn_parts"]))
     for model in dict.fromkeys(step.network for step, _ in steps):
         if arguments.model not in (None, model):
