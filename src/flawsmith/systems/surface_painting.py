@@ -288,7 +288,7 @@ class SurfacePainting(AdversarialSystem):
 
     @abstractmethod
     def sampled_style(self, request: SampleRequest, shown: Tensor | None, seeds: Tensor) -> Tensor:
-        """Return N x 2: the style to paint a request in."""
+        """Return N x 2, or N x 2 x H x W by place: the style to paint a request in."""
 
     def paint(
         self,
@@ -303,7 +303,8 @@ class SurfacePainting(AdversarialSystem):
         canvas, more = self.on_canvas(surface, shown, inside, weight)
         labels = torch.where(defects == IGNORE, 0, defects)
         one_hot = F.one_hot(labels, self.schema.num_defects + 1)[..., 1:].permute(0, 3, 1, 2)
-        tone, rough = (style[:, i, None, None, None] * inside.unsqueeze(1) for i in (0, 1))
+        style = style if style.dim() == 4 else style[..., None, None]
+        tone, rough = (style[:, i : i + 1] * inside.unsqueeze(1) for i in (0, 1))
         extra = [tone * (smooth(surface) + BLACK), rough]
         if self.config.network.noise_channels:
             extra.append(self._noise(seeds, defects.shape[1:]))

@@ -59,6 +59,35 @@ def test_picture_lies_where_the_mask_is(bank: MaskBank, max_defects: int) -> Non
         assert (exemplar.image[~exemplar.known] == 0).all()
 
 
+def test_what_is_connected_was_seen_on_one_surface(tmp_path: Path) -> None:
+    tones = {1: 40, 2: 200}  # of the surfaces on which dots and bars were seen
+    with DatasetWriter(tmp_path, SCHEMA) as writer:
+        for index in range(8):
+            defects, label = np.zeros((90, 90), np.uint8), 1 + index % 2
+            cv2.circle(defects, (44, 40 + index), 6, label, -1)
+            image = np.full((90, 90, 3), tones[label], np.uint8)
+            writer.add(f"{index}", image, LabelMap(defects, defects * 0), part=f"{index}")
+    plates = DefectDataset.open(tmp_path)
+    bank = MaskBank.from_dataset(plates, plates, appearance=True)
+    near = 0
+    for seed in range(60):
+        drawn = bank.draw(np.random.default_rng(seed), 1 + seed % 2, 64, 64, max_defects=4)
+        assert drawn.exemplar is not None
+        _, masks = cv2.connectedComponents((drawn.label_map.defects > 0).astype(np.uint8))
+        count, regions = cv2.connectedComponents(drawn.exemplar.known.astype(np.uint8))
+        for index in range(1, count):
+            inside = (regions == index) & (masks > 0)
+            assert len(np.unique(masks[inside])) <= 1, "one defect a region"
+            levels = np.unique(np.rint(drawn.exemplar.image[regions == index] * 255))
+            assert len(levels) == 1
+            if inside.any():
+                assert levels[0] == tones[int(drawn.label_map.defects[inside][0])]
+                assert (regions == index).sum() > inside.sum(), "each keeps a margin"
+        grown = cv2.dilate((masks > 0).astype(np.uint8), np.ones((13, 13), np.uint8))
+        near += cv2.connectedComponents(grown)[0] <= masks.max()
+    assert near > 5, "margins met"
+
+
 def test_pictures_change_no_draw_of_places(dataset: DefectDataset, bank: MaskBank) -> None:
     plain = MaskBank.from_dataset(dataset, dataset)
     for seed in range(10):

@@ -175,16 +175,25 @@ class Exemplar:
             np.zeros((height, width, channels), np.float32), np.zeros((height, width), np.bool_)
         )
 
-    def paste(self, appearance: Appearance, variant: Variant, piece: Piece, schema: Schema) -> None:
+    def paste(
+        self,
+        appearance: Appearance,
+        variant: Variant,
+        piece: Piece,
+        schema: Schema,
+        others: BoolArray,
+    ) -> None:
         """Put a varied defect where its mask was placed.
 
-        The margin of a further defect leaves alone what an earlier one shows.
+        The margin of each defect ends where another one is nearer, and a pixel there is unknown:
+        what is connected was seen on one surface, so that its tone can be matched by itself.
 
         Args:
             appearance: of the defect.
             variant: its varied mask, with the source of each pixel.
             piece: where the mask was placed, possibly cut.
             schema: says what a pixel value means.
+            others: H x W, the defects that are there already.
         """
         assert variant.source is not None  # asked for with `Variation.margin`
         margin = (len(variant.source) - len(variant.mask)) // 2
@@ -199,6 +208,27 @@ class Exemplar:
         here = tuple(
             slice(s.start - o, s.stop - o) for s, o in zip(there, (top, left), strict=True)
         )
-        take = own[here] | (known[here] & ~self.known[there])
+        take = own[here] | (known[here] & _nearer(piece, others)[there])
         self.image[there][take] = picture[here][take]
         self.known[there][take] = True
+        taken = np.zeros(self.known.shape, np.bool_)
+        taken[there] = take
+        beside = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        between = beside & ~taken & ~others
+        self.image[between] = 0
+        self.known[between] = False
+
+
+def _nearer(piece: Piece, others: BoolArray) -> BoolArray:
+    """Return H x W, what is nearer to a mask in its place than to the other defects, if any."""
+    if not others.any():
+        return np.ones(others.shape, np.bool_)
+    mine = np.zeros(others.shape, np.bool_)
+    rows, columns = piece.mask.shape
+    mine[piece.top : piece.top + rows, piece.left : piece.left + columns] = piece.mask
+    own, other = (
+        cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        for mask in (mine, others)
+    )
+    nearer: BoolArray = own < other
+    return nearer

@@ -31,9 +31,10 @@ class Canvas:
         """Add a varied defect in its place, and its picture."""
         rows, columns = piece.mask.shape
         box = (slice(piece.top, piece.top + rows), slice(piece.left, piece.left + columns))
-        self.defects[box][piece.mask] = instance.class_id
         if self.schema and self.exemplar and instance.appearance:
-            self.exemplar.paste(instance.appearance, variant, piece, self.schema)
+            others = self.defects > 0
+            self.exemplar.paste(instance.appearance, variant, piece, self.schema, others)
+        self.defects[box][piece.mask] = instance.class_id
 
 
 def view_corner(
