@@ -8,8 +8,9 @@ import pytest
 
 from flawsmith import cli
 from flawsmith.data.dataset import DefectDataset
+from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.experiment.drawing import Banks
-from flawsmith.experiment.synthesis import synthesis_records
+from flawsmith.experiment.synthesis import synthesis_records, synthesize
 from flawsmith.systems import SYSTEMS
 from flawsmith.systems.load import load_synthesizer
 from flawsmith.systems.untrained import UntrainedSystem
@@ -53,7 +54,25 @@ def test_run_is_complete_at_once_and_synthesizes(
         assert record.labels
         assert set(record.parents) <= set(used), "training images alone"
     assert call("synthesize", run, *options, "--size-px", "1..900") == 2
-    assert "begun with other settings: sizes was None" in capsys.readouterr().err
+    refusals = {
+        "copy_paste": "begun with other settings: sizes was None",
+        "perlin_noise": "cannot make defects of a given size: leave out --size-px or --size-mm",
+    }
+    assert refusals[name] in " ".join(capsys.readouterr().err.split())
+
+
+def test_whole_masks_have_the_size_that_was_asked_for(pouch_folder: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "set"
+    command = ["train", "perlin_noise", "--data", pouch_folder, "--fold", 0, "--preset", "tiny"]
+    assert call(*command, "--set", "defect.shape=mask", "--out", run) == 0
+    sizes = SizeRange(7.0, 8.0)
+    dataset = DefectDataset.open(pouch_folder)
+    synthesize(run, dataset, out, plan={"spore": 6}, sizes=sizes, new_shapes=0.0)
+    made = DefectDataset.open(out)
+    for record in made:
+        area = np.count_nonzero(made.label_map(record).defects)
+        # Drawn masks vary in area by 0.85 to 1.2 after scaling.
+        assert 6.4 < np.sqrt(4 / np.pi * area) < 8.8
 
 
 def test_pixels_off_the_defect_are_those_of_a_parent(pouch_folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from flawsmith.data.mask_bank.appearance import Exemplar, Surface
 from flawsmith.data.mask_bank.bank import Seat
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.errors import FlawsmithError
-from flawsmith.systems.base import SampleRequest
+from flawsmith.systems.base import SampleRequest, System
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,20 @@ class Banks:
                 except FlawsmithError as error:
                     last = error
             raise last from None
+
+
+def require_whole_masks(system: System, name: str, sizes: SizeRange | None) -> None:
+    """Refuse sizes where a system would not keep them.
+
+    Raises:
+        FlawsmithError: with how to have them.
+    """
+    if sizes is not None and system.cuts_masks_unless is not None:
+        raise FlawsmithError(
+            f"{name} cuts patches out of the drawn masks, so it cannot make defects of a given "
+            "size: leave out --size-px or --size-mm, or train a run that keeps whole masks, with "
+            f"--set {system.cuts_masks_unless}"
+        )
 
 
 def make_request(drawn: Sequence[Drawn]) -> SampleRequest:

@@ -24,7 +24,7 @@ from flawsmith.data.images import ImageArray, from_unit
 from flawsmith.data.mask_bank.sizes import SizeRange
 from flawsmith.data.schema import Schema
 from flawsmith.errors import FlawsmithError
-from flawsmith.experiment.drawing import Banks, Drawn, make_request
+from flawsmith.experiment.drawing import Banks, Drawn, make_request, require_whole_masks
 from flawsmith.experiment.training_data import training_records
 from flawsmith.experiment.whole_image_synthesis import (
     WholeImages,
@@ -157,8 +157,7 @@ def synthesize(
 ) -> SynthesisReport:
     """Make a synthetic data set in ``out``, or go on with one that a kill left behind.
 
-    Masks, layouts and real pixels come from the images that the run was trained on, never from the
-    test fold or from the parts that are kept for validation.
+    Masks, layouts and real pixels are of its training images, never of test or validation parts.
 
     Args:
         run: folder of a trained synthesizer.
@@ -175,14 +174,15 @@ def synthesize(
         advance: told of finished images.
 
     Raises:
-        FlawsmithError: if run, data, fold and plan do not fit together, or ``out`` holds anything
-            but a beginning of this very set.
+        FlawsmithError: if run, data, fold, plan and sizes do not fit together, or ``out`` holds
+            anything but a beginning of this very set.
     """
     _require_counts(batch_size, max_defects, seed)
     records = synthesis_records(run, dataset, fold)
     config, synthesizer = load_config(run), load_synthesizer(run)
     if config.data.labels == "image":
         require_no_places(max_defects, sizes, new_shapes, run=synthesizer.run)
+    require_whole_masks(synthesizer.system, synthesizer.name, sizes)
     shapes = _share_of_new_shapes(new_shapes, synthesizer, config)
     source = _source(plan, config, dataset, records)
     settings = SynthesisSettings(

@@ -183,6 +183,8 @@ class System(ABC):
         conditional: a request for a class gives an image of that class.
         fixed_size: its networks fit ``training.tile_size`` and no other size.
         only: the one class that trains it, 0 for good; None: all.
+        cuts_masks_unless: the setting without which it labels parts of the masks that were drawn,
+            so that no size can be asked for; None: it does not cut them.
         engine: turns losses into updates; the loop replaces the default.
     """
 
@@ -194,6 +196,7 @@ class System(ABC):
     conditional: ClassVar[bool] = True
     fixed_size: ClassVar[bool] = False
     only: int | None = None
+    cuts_masks_unless: str | None = None
 
     def __init__(self) -> None:
         self.engine = Engine()

@@ -1,7 +1,7 @@
 """Perlin-noise defects (Zavrtanik et al. 2021, DRAEM): no class is imitated, nothing is trained.
 
 Inside the drawn mask, or in patches of it cut out by thresholded Perlin noise, another texture is
-blended onto a real background with a random opacity.
+blended onto a real background with a random opacity. What nobody could see is drawn anew (D94).
 """
 
 from typing import Literal
@@ -16,6 +16,7 @@ from torch import Tensor
 from flawsmith.config import StrictModel
 from flawsmith.data.images import BoolArray, LabelArray
 from flawsmith.data.schema import IGNORE, Schema
+from flawsmith.errors import FlawsmithError
 from flawsmith.systems.base import SYSTEMS, SampleRequest, Samples
 from flawsmith.systems.untrained import UntrainedSystem
 from flawsmith.training.config import RunConfig
@@ -24,6 +25,15 @@ Floats = NDArray[np.float32]
 
 LEAST_SHARE = 0.25
 """If the noise leaves less of a drawn mask than this, the whole of it is used: it is a speck."""
+
+SATELLITE_REACH = 4
+"""Pieces of a class at most twice as many pixels apart are one defect: a splash, scaled by 2."""
+
+DRAWS = 100
+"""Of texture and opacity, at most; by default one of seven is too faint on an even surface."""
+
+GREY_LEVELS = 127.5
+"""Of 8 bits, in a change by 1 of images in [-1, 1]."""
 
 
 class PerlinNoiseDefect(StrictModel):
@@ -38,6 +48,7 @@ class PerlinNoiseDefect(StrictModel):
         brightness: largest random offset of the texture, of the full scale.
         contrast: largest random relative change of its contrast.
         edge: pixels outside the mask over which it fades out.
+        least_change: of the labelled pixels of a defect, their mean in grey levels of 255; 0: any.
     """
 
     shape: Literal["perlin", "mask"] = "perlin"
@@ -48,6 +59,7 @@ class PerlinNoiseDefect(StrictModel):
     brightness: float = Field(default=0.3, ge=0, le=1)
     contrast: float = Field(default=0.5, ge=0, lt=1)
     edge: float = Field(default=1.0, ge=0)
+    least_change: float = Field(default=5.0, ge=0, le=255)
 
 
 class PerlinNoiseConfig(RunConfig):
@@ -68,9 +80,15 @@ class PerlinNoise(UntrainedSystem):
         super().__init__()
         self.config = config
         self.schema = schema
+        if config.defect.shape == "perlin":
+            self.cuts_masks_unless = "defect.shape=mask"
 
     def sample(self, request: SampleRequest, seeds: Tensor) -> Samples:
-        """Return one image a label map; the label shrinks to the patches, not their soft edge."""
+        """Return one image a label map; the label shrinks to the patches, not their soft edge.
+
+        Raises:
+            FlawsmithError: if the configured look cannot be seen on one of the backgrounds.
+        """
         if request.background_images is None:
             raise ValueError("perlin_noise needs background_images")
         images, labels = [], []
@@ -105,13 +123,17 @@ def disturb(
         defects: H x W, the drawn label map.
         look: of the defects.
         rng: everything random is drawn from it.
+
+    Raises:
+        FlawsmithError: if no texture and opacity change the labelled pixels as much as is asked.
     """
-    drawn = (defects > 0) & (defects != IGNORE)
-    mask = drawn
+    places = _each_defect(defects)
     if look.shape == "perlin":
-        mask = _where_high(drawn, look, rng)
-    texture = _texture(background, look, rng)
-    opacity = rng.uniform(*look.opacity)
+        places = _where_high(places, look, rng)
+    mask = np.zeros(defects.shape, np.bool_)
+    for place in places:
+        mask |= place
+    texture, opacity = _visible_texture(background, places, look, rng)
     distance = np.full(mask.shape, np.inf, np.float32)
     if mask.any():
         outside = (~mask).astype(np.uint8)
@@ -150,14 +172,53 @@ def perlin(shape: tuple[int, int], period: int, rng: np.random.Generator) -> Flo
     return np.asarray(np.sqrt(2.0) * (upper + fade_y * (lower - upper)), np.float32)
 
 
-def _where_high(drawn: BoolArray, look: PerlinNoiseDefect, rng: np.random.Generator) -> BoolArray:
-    """Return the patches of the drawn mask where the noise is high, or all of it if few are."""
-    height, width = drawn.shape
+def _each_defect(defects: LabelArray) -> list[BoolArray]:
+    """Return the H x W mask of each defect: the regions of a class, with their satellites."""
+    places = []
+    size = 2 * SATELLITE_REACH + 1
+    for class_id in np.unique(defects[(defects > 0) & (defects != IGNORE)]):
+        mask = defects == class_id
+        grown = cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8))
+        count, regions = cv2.connectedComponents(grown, connectivity=8)
+        places += [mask & (regions == index) for index in range(1, count)]
+    return places
+
+
+def _where_high(
+    places: list[BoolArray], look: PerlinNoiseDefect, rng: np.random.Generator
+) -> list[BoolArray]:
+    """Return the patches of each defect where the noise is high, or all of it if few are."""
+    if not places:
+        return []
     powers = int(np.log2(look.largest_period))
-    noise = perlin((height, width), 2 ** int(rng.integers(1, powers + 1)), rng)
-    cut = drawn & (noise > look.threshold)
-    enough = np.count_nonzero(cut) >= max(1.0, LEAST_SHARE * np.count_nonzero(drawn))
-    return cut if enough else drawn
+    high = perlin(places[0].shape, 2 ** int(rng.integers(1, powers + 1)), rng) > look.threshold
+    patches = []
+    for drawn in places:
+        cut = drawn & high
+        enough = np.count_nonzero(cut) >= max(1.0, LEAST_SHARE * np.count_nonzero(drawn))
+        patches.append(cut if enough else drawn)
+    return patches
+
+
+def _visible_texture(
+    background: Floats, places: list[BoolArray], look: PerlinNoiseDefect, rng: np.random.Generator
+) -> tuple[Floats, float]:
+    """Return a texture and an opacity that change every defect enough to be seen.
+
+    Raises:
+        FlawsmithError: if none of many does.
+    """
+    for _ in range(DRAWS):
+        texture = _texture(background, look, rng)
+        opacity = rng.uniform(*look.opacity)
+        change = GREY_LEVELS * opacity * np.abs(texture - background).mean(axis=2)
+        if all(change[place].mean() >= look.least_change for place in places):
+            return texture, opacity
+    raise FlawsmithError(
+        f"perlin_noise: none of {DRAWS} textures changed a surface by the {look.least_change:g} "
+        "grey levels that can be seen; raise defect.brightness, defect.contrast or defect.opacity, "
+        "or lower defect.least_change"
+    )
 
 
 def _texture(background: Floats, look: PerlinNoiseDefect, rng: np.random.Generator) -> Floats:
