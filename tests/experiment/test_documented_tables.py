@@ -62,6 +62,9 @@ def table(head: str, after: str) -> list[str]:
         ("benefit_differences", "benefit_image_xray_weld.jsonl", []),
         ("benefit_differences", "own_thresholds/benefit_magnetic_tile.jsonl", []),
         ("benefit_differences", "own_thresholds/benefit_magnetic_tile.jsonl", AGAINST),
+        ("benefit_differences", "benefit_sd_saliency_900.jsonl", []),
+        ("benefit_differences", "benefit_sd_saliency_900.jsonl", ["--share", "0.5"]),
+        ("benefit_differences", "benefit_sd_saliency_900.jsonl", ["--share", "0.25"]),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", []),
         ("benefit_differences", "benefit_magnetic_tile.jsonl", AGAINST),
         ("benefit_table", "benefit_magnetic_tile.jsonl", []),
@@ -72,7 +75,7 @@ def table(head: str, after: str) -> list[str]:
 def test_every_row_of_the_page_is_printed_from_the_ledger(name, ledger, words, monkeypatch, capsys):
     lines = printed(script(name), monkeypatch, capsys, BENCHMARKS / "ledger" / ledger, *words)
     head = next(line for line in lines if line.startswith("|"))
-    shown = table(head, after=f"{name}.py benchmarks/ledger/{ledger}")
+    shown = table(head, after=" ".join([f"{name}.py benchmarks/ledger/{ledger}", *words]))
     assert len(shown) > 2
     assert [line for line in shown if line not in lines] == []
 

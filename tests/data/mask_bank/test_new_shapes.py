@@ -300,3 +300,14 @@ def test_compact_one_among_lines_and_cut_ones_stay_as_they_are(bank: MaskBank) -
     shape = ShapeMaker(cut, np.ones(2)).make(cut[0], rng)
     assert shape is not None
     assert shape.elastic[1] < alone.elastic[1], "a straight cut does not become a wave"
+
+
+@pytest.mark.parametrize("shape", [(7, 2), (2, 7), (1, 2), (2, 2), (7, 1), (1, 1), (5, 3)])
+def test_the_moments_of_a_thin_mask_are_those_of_its_pixels(shape):
+    """OpenCV takes an array of two columns for a list of points."""
+    form = Form.of(np.ones(shape, bool))
+    height, width = shape
+    assert form.centre == pytest.approx(((width - 1) / 2, (height - 1) / 2))
+    assert form.area == height * width
+    upright = height > width
+    assert abs(form.axis) == pytest.approx(np.pi / 2 if upright else 0.0, abs=1e-6)

@@ -47,7 +47,8 @@ class Form:
         if reduction < 1.0:
             size = (max(1, round(s * reduction)) for s in mask.shape[::-1])
             picture = cv2.resize(picture, tuple(size), interpolation=cv2.INTER_AREA)
-        m = cv2.moments(picture)
+        # OpenCV takes two columns for a list of points; empty ones beside them change nothing.
+        m = cv2.moments(np.pad(picture, ((0, 0), (0, 2))) if picture.shape[1] == 2 else picture)
         axis = 0.5 * float(np.arctan2(2 * m["mu11"], m["mu20"] - m["mu02"]))
         centre = (m["m10"] / m["m00"], m["m01"] / m["m00"])
         return cls(picture, reduction, centre, axis, int(np.count_nonzero(mask)))
