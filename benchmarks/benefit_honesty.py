@@ -4,17 +4,20 @@
 part in each training, and luck in training that moves all parts of a fold together. Counts how
 often the rule says "add" where the arms do not differ, and where the arm really gains; and, where
 they do not differ, how often it would if it tested over parts alone, blind to luck in training.
-(b) The whole test on small simulated pouch cells whose synthetic images are replaced by noise, or
+(b) What the test says would be enough to see a gain of 0.05, against how often the rule says "add"
+in another simulated test of that size, with an arm that gains 0.05.
+(c) The whole test on small simulated pouch cells whose synthetic images are replaced by noise, or
 whose synthetic labels are shuffled: it must not say "add".
 
     python benchmarks/benefit_honesty.py tables [--repetitions 300]
+    python benchmarks/benefit_honesty.py promise [--repetitions 200]
     python benchmarks/benefit_honesty.py pouch FOLDER [--repetitions 20] [--images 32]
 """
 
 import argparse
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,7 @@ from flawsmith.experiment.benefit.statistics import compare_arms, part_table
 from flawsmith.experiment.benefit.verdict import harmed, judge, seems_to_gain
 from flawsmith.experiment.synthesis import SETTINGS_FILE, synthesis_records, synthesize
 from flawsmith.experiment.train_synthesizer import configure, train_synthesizer
+from flawsmith.metrics.paired import MIN_REPEATS
 from flawsmith.training.loop import Hooks
 
 NAMES = ["blowhole", "break", "crack", "fray", "uneven"]
@@ -55,6 +59,7 @@ class World:
         gain: of the arm, in logits of the share of a defect that is found; 0.75 is about +0.1 IoU.
         luck: standard deviation, in logits, of what a training does to all parts of its fold.
         noise: the same of one part in one training.
+        scatter: standard deviation, in logits, of the gain between parts.
         seeds: trainings of each arm in each fold.
     """
 
@@ -66,43 +71,92 @@ class World:
     folds: int = 5
     arms: int = 1
     seeds: int = 1
+    scatter: float = 0.0
 
 
-def simulate(world: World, generator: np.random.Generator) -> list[tuple[Step, dict]]:
-    """Return the ledger lines of one simulated test: real, and arms that gain or do not."""
-    classes = np.arange(world.defective) % len(NAMES)
-    fold_of = np.arange(world.defective) // len(NAMES) % world.folds
-    area = generator.lognormal(7, 1, world.defective)
-    difficulty = generator.normal(0, 1.2, world.defective)
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a simulated test, or some of them; good ones have the class -1 and no area."""
+
+    names: NDArray[np.str_]
+    classes: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    area: NDArray[np.float64]
+    difficulty: NDArray[np.float64]
+    gain: NDArray[np.float64]
+
+    @classmethod
+    def draw(cls, world: World, generator: np.random.Generator) -> "Parts":
+        """Return the parts of a test: as many of each class in each fold as may be."""
+        bad, good = np.arange(world.defective), np.arange(world.good)
+        return cls(
+            np.array([f"d{i}" for i in bad] + [f"g{i}" for i in good]),
+            np.concatenate([bad % len(NAMES), np.full(world.good, -1)]),
+            np.concatenate([bad // len(NAMES) % world.folds, good % world.folds]),
+            np.concatenate([generator.lognormal(7, 1, world.defective), np.zeros(world.good)]),
+            generator.normal(0, 1.2, world.defective + world.good),
+            generator.normal(world.gain, world.scatter, world.defective + world.good),
+        )
+
+    def of_fold(self, fold: int) -> "Parts":
+        """Return those that one fold tests."""
+        own = self.folds == fold
+        return Parts(**{field.name: getattr(self, field.name)[own] for field in fields(self)})
+
+
+def simulate(
+    world: World, generator: np.random.Generator, *, average: bool = False
+) -> list[tuple[Step, dict]]:
+    """Return the ledger lines of one simulated test: real, and arms that gain or do not.
+
+    Args:
+        world: what it is like.
+        generator: of everything random.
+        average: return one line for all seeds of a fold, its counts averaged within each part.
+            That is what the rule sees of them where there are three folds or more.
+    """
+    parts = Parts.draw(world, generator)
     results = []
     for arm in ["real", *(f"arm{i}" for i in range(world.arms))]:
         for fold in range(world.folds):
-            for seed in range(world.seeds):
-                luck = generator.normal(0, world.luck, 1 + len(NAMES))
-                parts: dict[str, list] = {}
-                for i in np.flatnonzero(fold_of == fold):
-                    logit = difficulty[i] + luck[0] + 0.7 * luck[1 + classes[i]]
-                    logit += generator.normal(0, world.noise)
-                    logit += world.gain if arm == "arm0" else 0.0
-                    found = area[i] / (1 + np.exp(-logit))
-                    counts = {NAMES[classes[i]]: [found, 0.0, area[i] - found]}
-                    _add_false(counts, generator, luck)
-                    parts[f"d{i}"] = [[NAMES[classes[i]]], "F" if logit > -1 else "P", counts]
-                for i in range(fold, world.good, world.folds):
-                    counts = {}
-                    _add_false(counts, generator, luck)
-                    parts[f"g{i}"] = [[], "P", counts]
-                line = {"model": "simulated", "parts": parts, "mix": None if arm == "real" else MIX}
+            own = parts.of_fold(fold)
+            counts, logits = _trained(world, own, arm == "arm0", generator)
+            if average:
+                counts, logits = counts.mean(axis=0)[None], logits.mean(axis=0)[None]
+            for seed, (table, logit) in enumerate(zip(counts, logits, strict=True)):
+                line = {"model": "simulated", "parts": _verdicts(own, table, logit)}
+                line["mix"] = None if arm == "real" else MIX
                 results.append((Step("model", arm, fold, "simulated", seed), line))
     return results
 
 
-def _add_false(
-    counts: dict[str, list[float]], generator: np.random.Generator, luck: NDArray[np.float64]
-) -> None:
-    index = int(generator.integers(len(NAMES)))
-    table = counts.setdefault(NAMES[index], [0.0, 0.0, 0.0])
-    table[1] += generator.lognormal(5.5, 1) * np.exp(-luck[0] - 0.7 * luck[1 + index])
+def _trained(
+    world: World, parts: Parts, gains: bool, generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return S x P x D x 3 counts of one arm in one fold, and S x P logits of the share found."""
+    shape = (world.seeds, len(parts.names))
+    luck = generator.normal(0, world.luck, (world.seeds, 1 + len(NAMES)))
+    moved = luck[:, :1] + 0.7 * luck[:, 1:]
+    logits = parts.difficulty + moved[:, parts.classes] + generator.normal(0, world.noise, shape)
+    logits += parts.gain if gains else 0.0
+    found = parts.area / (1 + np.exp(-logits))
+    counts = np.zeros((*shape, len(NAMES), 3))
+    seed, part = np.indices(shape)
+    counts[seed, part, parts.classes, 0] = found
+    counts[seed, part, parts.classes, 2] = parts.area - found
+    false = generator.integers(len(NAMES), size=shape)
+    counts[seed, part, false, 1] = generator.lognormal(5.5, 1, shape) * np.exp(-moved[seed, false])
+    return counts, logits
+
+
+def _verdicts(parts: Parts, counts: NDArray[np.float64], logits: NDArray[np.float64]) -> dict:
+    """Return the parts of a ledger line; a good part always passes."""
+    told = {}
+    for name, kind, table, logit in zip(parts.names, parts.classes, counts, logits, strict=True):
+        labels = [NAMES[kind]] if kind >= 0 else []
+        shown = {n: row for n, row in zip(NAMES, table.tolist(), strict=True) if any(row)}
+        told[str(name)] = [labels, "F" if labels and logit > -1 else "P", shown]
+    return told
 
 
 @dataclass(frozen=True)
@@ -152,6 +206,51 @@ def as_one_fold(results: list[tuple[Step, dict]]) -> list[tuple[Step, dict]]:
     return joined
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What simulated tests without an "add" said would be enough, and what came of it.
+
+    Attributes:
+        tests: that said it.
+        parts: defective parts that were to be added, median of the tests.
+        pairs: pairs of trainings in all, likewise.
+        add: share of the tests of that size in which the rule said "add".
+        difference: mean macro difference of these.
+    """
+
+    tests: int
+    parts: float
+    pairs: float
+    add: float
+    difference: float
+
+
+def promise_rate(world: World, repetitions: int, seed: int = 0) -> Promise:
+    """Return how often the rule says "add" in tests of the size that others asked for."""
+    generator = np.random.default_rng(seed)
+    sizes, added, differences = [], 0, []
+    for _ in range(repetitions):
+        comparisons = compare_arms(simulate(world, generator), NAMES, "simulated")
+        first = comparisons[0]
+        if judge(comparisons, 400).add is not None or first.further_seeds is None:
+            continue
+        size = (world.defective + first.further_parts) / world.defective
+        enough = replace(
+            world,
+            defective=world.defective + first.further_parts,
+            good=round(world.good * size),
+            seeds=first.further_seeds,
+        )
+        # The averages of hundreds of seeds are all that fits into the memory.
+        results = simulate(enough, generator, average=world.folds >= MIN_REPEATS)
+        again = compare_arms(results, NAMES, "simulated")
+        added += judge(again, 400).add == "arm0"
+        differences.append(again[0].change.value)
+        sizes.append((first.further_parts, first.further_seeds * world.folds))
+    parts, pairs = np.median(sizes, axis=0)
+    return Promise(len(sizes), parts, pairs, added / len(sizes), float(np.mean(differences)))
+
+
 def worlds() -> Iterator[tuple[str, World]]:
     """Yield what the table of the documentation has."""
     for luck in (0.0, 0.3, 0.6):
@@ -167,6 +266,27 @@ def worlds() -> Iterator[tuple[str, World]]:
         "real gain, luck 0.3, 150 defective parts, three seeds",
         World(gain=0.75, defective=150, seeds=3),
     )
+
+
+def promise_worlds() -> Iterator[tuple[str, World]]:
+    """Yield what the table of promises has; every arm gains about 0.05."""
+    yield "luck 0.0", World(gain=0.38, luck=0.0)
+    yield "luck 0.3", World(gain=0.38)
+    yield "luck 0.3, two arms", World(gain=0.38, arms=2)
+    yield "luck 0.3, three seeds", World(gain=0.38, seeds=3)
+    yield (
+        "luck 0.3, three seeds, 412 defective parts",
+        World(gain=0.38, seeds=3, defective=412, good=247),
+    )
+    yield "luck 0.3, ten folds, 100 defective parts", World(gain=0.38, folds=10, defective=100)
+    parts = World(gain=0.44, luck=0.1, scatter=1.0)
+    yield "luck 0.1, gain differs by part", parts
+    yield "luck 0.1, gain differs by part, three seeds", replace(parts, seeds=3)
+    yield (
+        "luck 0.1, gain differs by part, three seeds, ten folds, 100 defective parts",
+        replace(parts, seeds=3, folds=10, defective=100),
+    )
+    yield "luck 0.3, one fold, five seeds", World(gain=0.38, folds=1, seeds=5)
 
 
 def useless_set(source: Path, out: Path, *, kind: str, seed: int) -> None:
@@ -222,6 +342,8 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     tables = verbs.add_parser("tables")
     tables.add_argument("--repetitions", type=int, default=300)
+    promise = verbs.add_parser("promise")
+    promise.add_argument("--repetitions", type=int, default=200)
     pouch = verbs.add_parser("pouch")
     pouch.add_argument("folder", type=Path)
     pouch.add_argument("--repetitions", type=int, default=20)
@@ -234,6 +356,18 @@ def main() -> None:
             alone = rates.over_parts_alone
             cells = [f"{rates.difference:+.3f}", f"{100 * rates.add:.1f} %"]
             cells.append("" if alone is None else f"{100 * alone:.1f} %")
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        return
+    if arguments.verb == "promise":
+        print('| world | parts to add | pairs of trainings | mean difference | says "add" |')
+        print("|---|---|---|---|---|")
+        for name, world in promise_worlds():
+            kept = promise_rate(world, arguments.repetitions)
+            cells = [
+                f"{kept.parts:.0f}",
+                f"{kept.pairs:.0f} instead of {world.folds * world.seeds}",
+            ]
+            cells += [f"{kept.difference:+.3f}", f"{100 * kept.add:.0f} % of {kept.tests}"]
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
         return
     headlines = []

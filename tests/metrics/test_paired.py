@@ -8,7 +8,6 @@ from scipy import stats
 from flawsmith.errors import FlawsmithError
 from flawsmith.metrics.paired import (
     compare,
-    further_parts,
     holm,
     mcnemar,
     mean_difference,
@@ -160,15 +159,6 @@ def test_mcnemar_is_a_sign_test():
     assert mcnemar(0, 0) == 1.0
     assert mcnemar(0, 5) == pytest.approx(2 * 0.5**5)
     assert mcnemar(1, 7) == pytest.approx(2 * (1 + 8) / 2**8)
-
-
-def test_further_parts_reach_the_power_that_is_promised():
-    # error 0.05 with 20 parts; with n parts it is 0.05 * sqrt(20 / n).
-    more = further_parts(20, 0.05, 0.05)
-    error = 0.05 * math.sqrt(20 / (20 + more))
-    power = stats.norm.sf(1.959964 - 0.05 / error)
-    assert power == pytest.approx(0.8, abs=0.01)
-    assert further_parts(20, 0.001, 0.05) == 0
 
 
 def test_mean_of_differences_has_the_interval_of_the_t_test():

@@ -21,7 +21,6 @@ from flawsmith.metrics.intervals import CHUNK
 from flawsmith.metrics.pooled import IOU, PooledFigure
 
 PartCounts = NDArray[np.float64]
-POWER = 0.8
 EXACT_PARTS = 13
 """Up to so many parts that differ all 2 ** n swaps are tried, which is about the random number."""
 MIN_PARTS = 2
@@ -201,23 +200,16 @@ def mean_difference(values: Sequence[float], level: float = 0.95) -> Difference:
     return Difference(mean, mean - reach, mean + reach, error, luck_error=error)
 
 
-def further_parts(
-    parts: int, standard_error: float, gain: float, *, level: float = 0.95, power: float = POWER
-) -> int:
-    """Return how many more parts would show a gain with the given power.
-
-    The error falls with the square root of the number of parts, and a gain shows in 80 % of the
-    tests if it is (z_0.975 + z_0.8) = 2.80 errors: n = parts * (2.80 * error / gain) ** 2.
-
-    Args:
-        parts: defective test parts that the error comes from.
-        standard_error: of the difference.
-        gain: to be seen, above 0.
-        level: of the two-sided interval.
-        power: share of the tests that would see it.
-    """
-    needed = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(power))
-    return max(0, math.ceil(parts * (needed * standard_error / gain) ** 2 - parts))
+def parts_variance(
+    reference: PartCounts,
+    arm: PartCounts,
+    *,
+    figure: PooledFigure = IOU,
+    resamples: int = 4000,
+    seed: int = 0,
+) -> float:
+    """Return the variance of the macro difference by the bootstrap over parts of `compare`."""
+    return float(np.nanvar(_bootstrap(figure, reference, arm, resamples, seed)[:, 0], ddof=1))
 
 
 def _require_paired(reference: PartCounts, arm: PartCounts, folds: NDArray[np.int64]) -> None:

@@ -49,6 +49,7 @@ def comparison(macro=(0.08, 0.04, 0.12), holm=0.01, arm="dbs_gan", **values):
         "escape": None,
         "overkill": None,
         "further_parts": 14,
+        "further_seeds": 1,
     }
     return Comparison(**(given | values))
 
@@ -68,7 +69,23 @@ def test_gain_is_recommended_in_plain_words():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"macro": (0.04, -0.01, 0.09)}, "no gain could be shown with 50 defective test parts; 14"),
+        (
+            {"macro": (0.04, -0.01, 0.09)},
+            "no gain could be shown with 50 defective test parts; about 14 more would be enough to "
+            "see one of +0.05",
+        ),
+        (
+            {"holm": 0.06, "further_parts": 1400, "further_seeds": 250},
+            "; about 1,400 more, and 1,250 pairs of trainings instead of 5 (--seeds 250), would",
+        ),
+        (
+            {"holm": 0.06, "further_parts": 0, "further_seeds": 3},
+            "; about 15 pairs of trainings instead of 5 (--seeds 3), not more parts, would be",
+        ),
+        (
+            {"holm": 0.06, "luck_p": None, "macro": (0.04, -0.01, 0.09), "further_parts": None},
+            "50 defective test parts; how many are enough cannot be said before three folds or",
+        ),
         ({"holm": 0.06}, "no gain could be shown"),
         ({"macro": (-0.08, -0.12, -0.04)}, "make the inspection model worse"),
         ({"macro": (0.01, -0.01, 0.03), "further_parts": 0}, "enough to see one of +0.05"),
@@ -140,6 +157,13 @@ def test_rule_recommends_what_helps_much(honesty):
     rates = honesty.add_rate(honesty.World(gain=2.5, luck=0.1), 10)
     assert rates.difference > 0.2
     assert rates.add >= 0.9
+
+
+def test_what_is_said_to_be_enough_is_tested_in_simulated_tests(honesty):
+    kept = honesty.promise_rate(honesty.World(gain=0.38, folds=10, defective=100), 4)
+    assert kept.pairs > 10  # further parts alone would never do
+    assert kept.add >= 0.5
+    assert abs(kept.difference - 0.05) < 0.03
 
 
 def test_amounts_of_classes_are_told_by_name():

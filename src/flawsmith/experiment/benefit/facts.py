@@ -94,8 +94,9 @@ class Comparison(StrictModel):
         p: the larger of the exchange test over parts and the t test over folds or seeds.
         luck_p: that t test; None with fewer than three folds and fewer than three seeds.
         holm: ``p`` adjusted for the number of arms.
-        further_parts: defective parts to add to see a gain of 0.05 in 80 % of the tests; None if
-            it cannot be told.
+        further_parts: defective parts to add, with ``further_seeds``, to see a gain of 0.05 in 80 %
+            of the tests; None if it cannot be told.
+        further_seeds: trainings of each arm in each fold that this takes in all.
         further: at the level of images recall and balanced accuracy.
         rarest: there, the class with the fewest real training images.
     """
@@ -119,6 +120,7 @@ class Comparison(StrictModel):
     escape: PartRates | None
     overkill: PartRates | None
     further_parts: int | None
+    further_seeds: int | None = None
     auroc: PartAuroc | None = None
     figure: str = "IoU"
     further: list[FurtherFigure] = []

@@ -19,13 +19,13 @@ from flawsmith.experiment.benefit.facts import (
 from flawsmith.experiment.benefit.mix import Mix
 from flawsmith.experiment.benefit.plan import Step
 from flawsmith.experiment.benefit.settings import REAL
+from flawsmith.metrics.further import Size, further, noise_variance
 from flawsmith.metrics.intervals import rate
 from flawsmith.metrics.paired import (
     Difference,
     Paired,
     PartCounts,
     compare,
-    further_parts,
     holm,
     mcnemar,
     mean_difference,
@@ -52,7 +52,7 @@ def compare_arms(results: Results, names: Sequence[str], network: str) -> list[C
     """
     main = [(s, line) for s, line in results if s.network == network and s.share == 1.0]
     arms = list(dict.fromkeys(step.arm for step, _ in main if step.arm != REAL))
-    found = [c for arm in arms if (c := _compare(main, arm, names)) is not None]
+    found = [c for arm in arms if (c := _compare(main, arm, names, len(arms))) is not None]
     known = [c.p for c in found if c.p is not None]
     adjusted = iter(holm(known))
     return [
@@ -60,7 +60,7 @@ def compare_arms(results: Results, names: Sequence[str], network: str) -> list[C
     ]
 
 
-def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | None:
+def _compare(results: Results, arm: str, names: Sequence[str], arms: int) -> Comparison | None:
     sides = [{(s.fold, s.seed): line for s, line in results if s.arm == a} for a in (REAL, arm)]
     pairs = sorted(sides[0].keys() & sides[1].keys())
     if not pairs:
@@ -72,12 +72,13 @@ def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | N
     tables = (reference, counts)
     paired = compare(reference, counts, owners, figure=figure, seeds=seeds)
     main = _pooled_change(figure, tables, paired, names)
-    further = [
+    others = [
         _pooled_change(other, tables, compare(*tables, owners, figure=other, seeds=seeds), names)
         for other in ((RECALL, BALANCED_ACCURACY) if figure is F1 else ())
     ]
     defective = sum(bool(labels) for labels in _labels(lines[0]).values())
-    error = paired.macro.standard_error
+    tested = Size(defective, len(set(folds)), max(1, len(seeds)))
+    needed = _needed(figure, paired.macro, tested, seeds, arms)
     return Comparison(
         arm=arm,
         model=str(lines[1][0]["model"]),
@@ -97,12 +98,27 @@ def _compare(results: Results, arm: str, names: Sequence[str]) -> Comparison | N
         classes=main.classes,
         escape=_part_rates(lines, defective=True),
         overkill=_part_rates(lines, defective=False),
-        further_parts=further_parts(defective, error, GAIN) if error else None,
+        further_parts=None if needed is None else needed.parts - defective,
+        further_seeds=None if needed is None else needed.seeds,
         auroc=_part_auroc(folds, lines),
         figure=figure.name,
-        further=further,
-        rarest=_rarest(lines[0], names) if further else None,
+        further=others,
+        rarest=_rarest(lines[0], names) if others else None,
     )
+
+
+def _needed(
+    figure: PooledFigure,
+    macro: Difference,
+    tested: Size,
+    seeds: Sequence[tuple[PartCounts, PartCounts]],
+    arms: int,
+) -> Size | None:
+    """Return the size of a test that would show `GAIN`; None where that is not known."""
+    if not macro.standard_error or macro.parts_error is None:
+        return None
+    noise = noise_variance(seeds, macro.parts_error**2, figure)
+    return further(macro, tested, GAIN, noise=noise, tests=arms)
 
 
 def _pooled_change(

@@ -144,12 +144,24 @@ def _why_not(comparisons: Sequence[Comparison], best: Comparison) -> tuple[str, 
     if all(c is not None and c.high is not None and c.high < 0 for c in changes):
         return "they make the inspection model worse", "worse"
     parts = f"no gain could be shown with {best.defective} defective test parts"
-    further = best.further_parts
-    if further is None:
-        return parts, "open"
-    if further == 0:
-        return f"{parts}, which are enough to see one of {GAIN:+.2f}", "open"
-    return f"{parts}; {further} more would be needed to see {GAIN:+.2f}", "open"
+    return f"{parts}{_further_words(best)}", "open"
+
+
+def _further_words(c: Comparison) -> str:
+    """Return what another test needs, after the words that this one showed no gain."""
+    if c.p is not None and c.luck_p is None:
+        return "; how many are enough cannot be said before three folds or --seeds 3 show luck"
+    if c.further_parts is None or c.further_seeds is None:
+        return ""
+    pairs, seen = c.further_seeds * len(c.folds), f"would be enough to see one of {GAIN:+.2f}"
+    trainings = f"{pairs:,} pairs of trainings instead of {c.pairs} (--seeds {c.further_seeds})"
+    if pairs > c.pairs and c.further_parts:
+        return f"; about {c.further_parts:,} more, and {trainings}, {seen}"
+    if pairs > c.pairs:
+        return f"; about {trainings}, not more parts, {seen}"
+    if c.further_parts:
+        return f"; about {c.further_parts:,} more {seen}"
+    return f", which are enough to see one of {GAIN:+.2f}"
 
 
 def _arm_words(c: Comparison) -> str:
