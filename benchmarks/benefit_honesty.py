@@ -16,7 +16,7 @@ whose synthetic labels are shuffled: it must not say "add".
 
 import argparse
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from flawsmith.data.folds import split_folds
 from flawsmith.data.pouch import PouchSettings, write_pouch
 from flawsmith.experiment.balance import balance
 from flawsmith.experiment.benefit import BenefitSettings, BenefitTest
+from flawsmith.experiment.benefit.facts import Comparison
 from flawsmith.experiment.benefit.mix import Mix
 from flawsmith.experiment.benefit.page import write_report
 from flawsmith.experiment.benefit.plan import Step
@@ -49,6 +50,11 @@ MIX = Mix(amount=0.25, schedule="mixed").model_dump()
 POUCH = PouchSettings(
     good_parts=9, defective_parts=36, min_parts_per_class=6, views=1, tile_size=64
 )
+
+
+def recommended(comparisons: Sequence[Comparison]) -> str | None:
+    """Return the arm that the rule would add."""
+    return judge(comparisons, {c.arm: (400, 400) for c in comparisons}).add
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ def add_rate(world: World, repetitions: int, seed: int = 0) -> Rates:
     for _ in range(repetitions):
         results = simulate(world, generator)
         comparisons = compare_arms(results, NAMES, "simulated")
-        added += judge(comparisons, {c.arm: (400, 400) for c in comparisons}).add is not None
+        added += recommended(comparisons) is not None
         differences.append(comparisons[0].change.value)
         if not world.gain:
             blind = compare_arms(as_one_fold(results), NAMES, "simulated")
@@ -232,7 +238,7 @@ def promise_rate(world: World, repetitions: int, seed: int = 0) -> Promise:
     for _ in range(repetitions):
         comparisons = compare_arms(simulate(world, generator), NAMES, "simulated")
         first = comparisons[0]
-        if judge(comparisons, 400).add is not None or first.further_seeds is None:
+        if recommended(comparisons) is not None or first.further_seeds is None:
             continue
         size = (world.defective + first.further_parts) / world.defective
         enough = replace(
@@ -244,7 +250,7 @@ def promise_rate(world: World, repetitions: int, seed: int = 0) -> Promise:
         # The averages of hundreds of seeds are all that fits into the memory.
         results = simulate(enough, generator, average=world.folds >= MIN_REPEATS)
         again = compare_arms(results, NAMES, "simulated")
-        added += judge(again, 400).add == "arm0"
+        added += recommended(again) == "arm0"
         differences.append(again[0].change.value)
         sizes.append((first.further_parts, first.further_seeds * world.folds))
     parts, pairs = np.median(sizes, axis=0)
