@@ -13,7 +13,7 @@ to add nothing.
 
 from collections.abc import Mapping, Sequence
 
-from flawsmith.experiment.benefit.facts import Change, ClassChange, Comparison, Verdict
+from flawsmith.experiment.benefit.facts import Change, Comparison, Verdict
 from flawsmith.experiment.benefit.statistics import CLASS_PARTS, GAIN
 
 HARM = -0.02
@@ -213,44 +213,26 @@ def _tested_words(c: Comparison) -> str:
 
 
 def _class_words(c: Comparison) -> list[str]:
-    groups: dict[str, list[str]] = {}
-    for item in c.classes:
-        groups.setdefault(_effect(item), []).append(item.name)
+    """Return every class with its number of parts, without a claim: many would show one by chance.
+
+    Classes with few test parts get no interval.
+    """
     told = [
-        f"{_list(groups[effect])} {words}"
-        for effect, words in (
-            ("gain", "gain" if len(groups.get("gain", [])) > 1 else "gains"),
-            ("lose", "lose" if len(groups.get("lose", [])) > 1 else "loses"),
-            ("same", "show no clear change" if len(groups.get("same", [])) > 1 else
-             "shows no clear change"),
-        )
-        if effect in groups
-    ]  # fmt: skip
-    sentences = []
-    if told:
-        text = "; ".join(told)
-        sentences.append(f"With {c.arm}: {text}.")
-    if "few" in groups:
-        few = [i for i in c.classes if _effect(i) == "few"]
-        listed = ", ".join(
-            f"{i.name} {change_words(i.change).split(' ')[0]} ({i.parts})" for i in few
-        )
-        sentences.append(
-            f"Classes with fewer than {CLASS_PARTS} test parts are only described, with their "
-            f"number: {listed}."
-        )
-    return sentences
+        f"{i.name} {change_words(i.change if i.claimed else _without_interval(i.change))} "
+        f"(n = {i.parts})"
+        for i in c.classes
+        if i.change is not None
+    ]
+    if not told:
+        return []
+    return [
+        f"{c.figure} of each class with {c.arm}, described only: {', '.join(told)}. n is the "
+        f"number of test parts; below {CLASS_PARTS} there is no interval."
+    ]
 
 
-def _effect(item: ClassChange) -> str:
-    change = item.change
-    if change is None:
-        return "absent"
-    if not item.claimed or change.low is None or change.high is None:
-        return "few"
-    if change.low > 0:
-        return "gain"
-    return "lose" if change.high < 0 else "same"
+def _without_interval(change: Change) -> Change:
+    return change.model_copy(update={"low": None, "high": None})
 
 
 def _list(names: Sequence[str]) -> str:
